@@ -1,0 +1,10 @@
+/** Time and ids, passed in, so that tests own both. */
+
+export type Clock = {
+  /** Milliseconds since 1970, for what people read and what is kept. */
+  now(): number
+  /** Milliseconds that never run backwards, for durations and limits. */
+  tick(): number
+  /** A new random identifier: 32 hexadecimal characters. */
+  id(): string
+}

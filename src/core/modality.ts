@@ -1,0 +1,38 @@
+/** What a model does: the public `type` of the catalogue, and for those that Rialto computes, their requests and parts. */
+import type { EmbeddingPart, EmbeddingRequest } from './modalities/embedding.ts'
+import type { TextPart, TextRequest } from './modalities/text.ts'
+import { embeddingGauge } from './modalities/embedding.ts'
+import { textGauge } from './modalities/text.ts'
+import type { Unit, Usage } from './usage.ts'
+
+/** Every type of the catalogue, in the order of the public documentation. */
+export const MODALITIES = ['asr', 'embedding', 'image', 'music', 'text', 'tts', 'upscale', 'inpaint', 'video'] as const
+export type Modality = (typeof MODALITIES)[number]
+
+/** The modalities that can be run today: what a caller asks and what comes back. */
+export type Runs = {
+  text: { request: TextRequest; part: TextPart }
+  embedding: { request: EmbeddingRequest; part: EmbeddingPart }
+}
+export type Runnable = keyof Runs
+export type RequestOf<M extends Runnable> = Runs[M]['request']
+export type PartOf<M extends Runnable> = Runs[M]['part']
+
+/** What bounds a run of a model, from the catalogue. */
+export type Bounds = { readonly contextTokens: number; readonly maxOutputTokens: number }
+
+/** Content → numbers, the only place per modality where that happens. */
+export type Gauge<Request, Part> = {
+  /** The most that the request can use: what is held. Cheap: never walks media. */
+  ceiling(request: Request, bounds: Bounds): Usage
+  /** What the request's own content counts for where no engine says; charged once anything was delivered. */
+  opening(request: Request): Usage
+  /** How many `unit`s this part counts for where no engine says. */
+  tally(part: Part): number
+  readonly unit: Unit
+}
+
+export const GAUGES: { readonly [M in Runnable]: Gauge<RequestOf<M>, PartOf<M>> } = {
+  text: textGauge,
+  embedding: embeddingGauge,
+}

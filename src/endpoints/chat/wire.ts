@@ -1,0 +1,103 @@
+/** The answer of a chat in its wire shapes: the whole one, and the chunks of a stream. */
+import { toUsd } from '../../core/money.ts'
+import { type Choice, type TextPart, bytesOf } from '../../core/modalities/text.ts'
+import type { Outcome } from '../../pipeline/serve.ts'
+
+export type Heading = { readonly id: string; readonly created: number; readonly model: string }
+
+/** `usage` with its details. The classes are disjoint inside and nested on the wire. */
+export function usageOf({ usage, reasoningTokens }: Outcome): Readonly<Record<string, unknown>> {
+  const cached = usage.cacheReadToken ?? 0
+  const written = usage.cacheWriteToken ?? 0
+  const prompt = (usage.inputToken ?? 0) + cached + written
+  const completion = usage.outputToken ?? 0
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    prompt_tokens_details: { cached_tokens: cached, cache_creation_input_tokens: written },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
+  }
+}
+
+/** One currency so far: everything is charged in US dollars, and nothing in DIEM. */
+const costOf = (outcome: Outcome): { usd: number; diem: number } => ({ usd: toUsd(outcome.cost), diem: 0 })
+
+export function completion(heading: Heading, choices: readonly Choice[], outcome: Outcome, echo: unknown): Readonly<Record<string, unknown>> {
+  return {
+    id: heading.id,
+    object: 'chat.completion',
+    created: heading.created,
+    model: heading.model,
+    choices: choices.map((choice) => ({
+      index: choice.index,
+      message: choice.message,
+      logprobs: choice.logprobs ?? null,
+      finish_reason: choice.finishReason,
+      stop_reason: null,
+    })),
+    usage: usageOf(outcome),
+    cost: costOf(outcome),
+    venice_parameters: echo,
+  }
+}
+
+/**
+ * Writes the chunks of one stream, as bytes held in latin1.
+ * What never changes within a stream is put together once; a plain piece of text is then three concatenations.
+ */
+export class ChunkWriter {
+  readonly #open: string
+  readonly #tail: string
+  /** Choices whose role has been told: the first chunk of each says it. */
+  readonly #begun = new Set<number>()
+
+  constructor(heading: Heading) {
+    const { id, created, model } = heading
+    const head = JSON.stringify({ id, object: 'chat.completion.chunk', created, model })
+    this.#open = bytesOf(`data: ${head.slice(0, -1)},"choices":[`)
+    this.#tail = ']}\n\n'
+  }
+
+  /** All chunks for the parts that arrived together. */
+  chunks(parts: readonly TextPart[]): string {
+    let out = ''
+    for (const part of parts) out += this.#chunk(part)
+    return out
+  }
+
+  /** The chunk that clients ask for by `include_usage`: no choices, what was used, what it cost. */
+  usage(outcome: Outcome, echo: unknown): string {
+    const rest = JSON.stringify({ usage: usageOf(outcome), cost: costOf(outcome), venice_parameters: echo })
+    return `${this.#open}],${bytesOf(rest.slice(1))}\n\n`
+  }
+
+  #chunk(part: TextPart): string {
+    switch (part.type) {
+      case 'text': {
+        const role = this.#role(part.choice)
+        return `${this.#open}{"index":${part.choice},"delta":{${role}"content":"${part.json}"},"logprobs":null,"finish_reason":null}${this.#tail}`
+      }
+      case 'delta': {
+        const begin = this.#begun.has(part.choice) ? part.delta : { role: 'assistant', ...part.delta }
+        this.#begun.add(part.choice)
+        return this.#full(part.choice, begin, part.logprobs ?? null, null)
+      }
+      case 'end':
+        return this.#full(part.choice, this.#begun.has(part.choice) ? {} : { role: 'assistant', content: '' }, null, part.reason)
+      case 'whole':
+        return part.choices.map((choice) => this.#full(choice.index, choice.message, choice.logprobs, choice.finishReason)).join('')
+    }
+  }
+
+  #full(index: number, delta: unknown, logprobs: unknown, finishReason: string | null): string {
+    const choice = { index, delta, logprobs, finish_reason: finishReason }
+    return this.#open + bytesOf(JSON.stringify(choice)) + this.#tail
+  }
+
+  #role(choice: number): string {
+    if (this.#begun.has(choice)) return ''
+    this.#begun.add(choice)
+    return '"role":"assistant",'
+  }
+}

@@ -1,0 +1,77 @@
+/** What an endpoint is: one method and path, declared whole. Router, scopes, documentation and tests read only this. */
+import type { z } from 'zod'
+import type { KeyScope } from '../core/call.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { Desk } from '../pipeline/desk.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** Whom an endpoint serves: anybody, any valid key, or keys of the administrator only. */
+export type Scope = 'public' | KeyScope
+
+export type Input<Query, Body> = {
+  /** Values of the `{names}` in the path, URL-decoded. A name at the end of the path takes the rest, slashes included. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: Query
+  readonly body: Body
+  /** The size of the body as it came, in bytes. */
+  readonly bodyBytes: number
+  /** The request's headers by their lower-case names. Credentials among them have been checked already. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
+export type Reply =
+  | { readonly type: 'json'; readonly status?: number; readonly body: unknown }
+  | { readonly type: 'text'; readonly status?: number; readonly contentType: string; readonly body: string }
+  | { readonly type: 'file'; readonly contentType: string; readonly path: string }
+  | { readonly type: 'events'; readonly write: (out: EventSink) => Promise<void> }
+
+/**
+ * Where a stream of server-sent events goes. Nothing is sent before the first event (or the first ping), so a failure
+ * until then still gets its status; one after that becomes an error event and the connection ends without `[DONE]`.
+ */
+export type EventSink = {
+  /**
+   * Writes whole events, UTF-8 bytes held as latin1 characters. Returns a promise to wait for when the caller is slow;
+   * throws when the caller has gone.
+   */
+  send(events: string): void | Promise<void>
+}
+
+export type Endpoint<Query = unknown, Body = unknown> = {
+  readonly method: Method
+  /** Below the base URL, such as `/models/{id}`. */
+  readonly path: string
+  /** The heading it is documented under. */
+  readonly tag: string
+  readonly summary: string
+  /** Markdown: behaviour, limits, and where Rialto differs from what a client may know from elsewhere. */
+  readonly description: string
+  readonly scope: Scope
+  readonly query?: z.ZodType<Query>
+  readonly body?: z.ZodType<Body>
+  /** The successful answers by content type; a schema for the JSON ones. */
+  readonly answers: Readonly<Record<string, { readonly description: string; readonly schema?: z.ZodType }>>
+  /** A request that works on a fresh installation, and the kind of answer it gets. */
+  readonly example: {
+    readonly params?: Readonly<Record<string, string>>
+    readonly query?: Readonly<Record<string, string>>
+    readonly body?: Body
+    readonly answer: unknown
+  }
+  /** The codes it can answer with, beyond those that every endpoint of its scope can. */
+  readonly errors: readonly ErrorCode[]
+  handle(input: Input<Query, Body>, desk: Desk): Reply | Promise<Reply>
+}
+
+/** An endpoint of any query and body, as the registry holds it. */
+export type AnyEndpoint = Endpoint<unknown, unknown>
+
+/**
+ * Declares an endpoint; its only work is to tie the types of schema and handler together. The types are forgotten on
+ * the way out, which is safe because the door gives a handler only what that endpoint's own schemas have checked.
+ */
+export const endpoint = <Query = undefined, Body = undefined>(declaration: Endpoint<Query, Body>): AnyEndpoint =>
+  declaration as unknown as AnyEndpoint
+
+export const json = (body: unknown, status = 200): Reply => ({ type: 'json', status, body })

@@ -1,0 +1,291 @@
+/** The door: one node:http server, every request through the same steps, one line per request on the way out. */
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import type { Caller, Envelope } from '../core/call.ts'
+import type { Clock } from '../core/clock.ts'
+import { type Failure, fail } from '../core/errors.ts'
+import type { AnyEndpoint, Reply, Scope } from '../endpoints/endpoint.ts'
+import type { Desk } from '../pipeline/desk.ts'
+import { parseJson, readBody, requireJson } from './body.ts'
+import { asFailure, errorBody, errorEvent } from './error-reply.ts'
+import { Events } from './events.ts'
+import { type Head, headOf, preflightHead } from './head.ts'
+import { invalid } from './invalid.ts'
+import { replyFile, replyJson, replyText } from './reply.ts'
+import { type Match, Router } from './router.ts'
+
+export type DoorOptions = {
+  readonly endpoints: readonly AnyEndpoint[]
+  readonly clock: Clock
+  /** The value of `x-venice-version`. */
+  readonly version: string
+  readonly maxBodyBytes: number
+  /** All bodies that are being read or worked on together; above it new ones are turned away. */
+  readonly maxBodiesBytes: number
+  /** How long a body may take to arrive, and a keep-alive connection may idle, in milliseconds. */
+  readonly bodyMs: number
+  readonly idleMs: number
+  readonly pingMs: number
+  /** Who holds this key; throws 401, or 503 when that cannot be found out. */
+  readonly verify: (authorization: string | undefined, apiKey: string | undefined) => Caller | Promise<Caller>
+  /** Throws where this caller may not come in at all just now. */
+  readonly admit: (caller: Caller) => void
+  readonly desk: (envelope: Envelope, signal: AbortSignal) => Desk
+  /** Hears of every request once it is over: log, metrics, traces, abuse counting. Must not throw. */
+  readonly over: (envelope: Envelope, durationMs: number, defect: unknown, traceparent: string | undefined) => void
+}
+
+export class Door {
+  readonly server: Server
+  readonly #options: DoorOptions
+  readonly #router: Router
+  readonly #open = new Set<AbortController>()
+  #bodiesBytes = 0
+  #stopping = false
+
+  constructor(options: DoorOptions) {
+    this.#options = options
+    this.#router = new Router(options.endpoints)
+    this.server = createServer(
+      {
+        keepAliveTimeout: options.idleMs,
+        headersTimeout: 30_000,
+        requestTimeout: options.bodyMs,
+        connectionsCheckingInterval: 5_000,
+        noDelay: true,
+      },
+      (request, response) => void this.#serve(request, response),
+    )
+    this.server.maxRequestsPerSocket = 0
+  }
+
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
+  listen(port: number, host: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject)
+      this.server.listen({ port, host, backlog: 1024 }, () => {
+        this.server.off('error', reject)
+        resolve()
+      })
+    })
+  }
+
+  /** Stops accepting, lets what runs end for at most `graceMs`, then cancels it. Resolves when every connection is closed. */
+  async close(graceMs: number): Promise<void> {
+    this.#stopping = true
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
+    this.server.closeIdleConnections()
+    const cut = setTimeout(() => {
+      for (const controller of this.#open) controller.abort()
+      // A moment for the last events and the settling of what was cut, then the sockets go.
+      setTimeout(() => this.server.closeAllConnections(), 500).unref()
+    }, graceMs)
+    await closed
+    clearTimeout(cut)
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { clock } = this.#options
+    const envelope = newEnvelope(clock)
+    const controller = new AbortController()
+    this.#open.add(controller)
+    response.on('close', () => {
+      if (!response.writableFinished) controller.abort()
+    })
+    let defect: unknown = null
+    try {
+      await this.#answer(request, response, envelope, controller.signal)
+    } catch (error) {
+      const failure = asFailure(error)
+      if (failure !== error) defect = error
+      await this.#refuse(request, response, envelope, failure)
+    } finally {
+      this.#open.delete(controller)
+      // `writeHead` may have been called by nobody when the caller left: 499 is what logs show for that.
+      envelope.status = response.headersSent ? response.statusCode : 499
+      this.#options.over(envelope, clock.tick() - envelope.startedTick, defect, header(request.headers['traceparent']))
+    }
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, envelope: Envelope, signal: AbortSignal): Promise<void> {
+    const url = request.url ?? '/'
+    const mark = url.indexOf('?')
+    const path = mark < 0 ? url : url.slice(0, mark)
+    if (request.method === 'OPTIONS') return this.#preflight(request, response, envelope)
+    const match = this.#find(request.method ?? 'GET', path)
+    const { endpoint } = match
+    envelope.endpoint = endpoint.path
+    if (this.#stopping && endpoint.scope !== 'public') throw fail('SHUTTING_DOWN', { retryAfterMs: 5_000 })
+    if (endpoint.scope !== 'public') {
+      const given = this.#options.verify(request.headers.authorization, header(request.headers['x-api-key']))
+      const caller = given instanceof Promise ? await given : given
+      envelope.caller = caller
+      requireScope(endpoint.scope, caller)
+      this.#options.admit(caller)
+    }
+    const query = checked(endpoint.query, mark < 0 ? {} : queryOf(url.slice(mark + 1)))
+    if (!endpoint.body) return this.#call(request, response, envelope, signal, match, query, undefined, 0)
+    requireJson(request.headers['content-type'])
+    const body = await readBody(request, this.#options.maxBodyBytes)
+    if (this.#bodiesBytes + body.length > this.#options.maxBodiesBytes) {
+      throw fail('MODEL_AT_CAPACITY', { say: 'The server is busy with large requests; try again shortly', retryAfterMs: 1_000 })
+    }
+    this.#bodiesBytes += body.length
+    try {
+      const value = checked(endpoint.body, parseJson(body))
+      await this.#call(request, response, envelope, signal, match, query, value, body.length)
+    } finally {
+      this.#bodiesBytes -= body.length
+    }
+  }
+
+  async #call(
+    request: IncomingMessage,
+    response: ServerResponse,
+    envelope: Envelope,
+    signal: AbortSignal,
+    { endpoint, params }: Match,
+    query: unknown,
+    body: unknown,
+    bodyBytes: number,
+  ): Promise<void> {
+    const reply = await endpoint.handle({ params, query, body, bodyBytes, headers: request.headers }, this.#options.desk(envelope, signal))
+    await this.#write(request, response, envelope, reply)
+  }
+
+  async #write(request: IncomingMessage, response: ServerResponse, envelope: Envelope, reply: Reply): Promise<void> {
+    if (reply.type === 'events') return this.#stream(response, envelope, reply.write)
+    const head = headOf(envelope, this.#options.version)
+    this.#firstByte(envelope)
+    switch (reply.type) {
+      case 'json':
+        return replyJson(request, response, reply.status ?? 200, head, reply.body)
+      case 'text':
+        return replyText(request, response, reply.status ?? 200, head, reply.contentType, reply.body)
+      case 'file':
+        return replyFile(response, head, reply.contentType, reply.path)
+    }
+  }
+
+  async #stream(response: ServerResponse, envelope: Envelope, write: (out: Events) => Promise<void>): Promise<void> {
+    const open = (): void => {
+      this.#firstByte(envelope)
+      const head = headOf(envelope, this.#options.version)
+      head.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no')
+      response.writeHead(200, head)
+    }
+    const events = new Events(response, open, this.#options.pingMs)
+    try {
+      await write(events)
+      events.end()
+    } catch (error) {
+      if (!events.opened) {
+        events.abandon()
+        throw error
+      }
+      const failure = asFailure(error)
+      envelope.code = failure.code
+      envelope.internal = failure.internal ?? null
+      if (response.destroyed) events.abandon()
+      else events.end(errorEvent(failure, envelope.requestId))
+      if (failure !== error) throw error
+    }
+  }
+
+  async #refuse(request: IncomingMessage, response: ServerResponse, envelope: Envelope, failure: Failure): Promise<void> {
+    envelope.code = failure.code
+    envelope.internal = failure.internal ?? null
+    if (response.headersSent || response.destroyed) return
+    const head: Head = headOf(envelope, this.#options.version)
+    if (failure.retryAfterMs !== undefined) head.push('retry-after', Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))
+    if (failure.code === 'METHOD_NOT_ALLOWED') head.push('allow', this.#router.methods(pathOf(request)).join(', '))
+    if (failure.code === 'AUTHENTICATION_FAILED') head.push('www-authenticate', 'Bearer')
+    if (this.#stopping || !request.complete) lingeringClose(request, response, head)
+    this.#firstByte(envelope)
+    await replyJson(request, response, failure.status, head, errorBody(failure, envelope.requestId))
+  }
+
+  #find(method: string, path: string): Match {
+    // HEAD is GET without the body, which node leaves out by itself.
+    const match = this.#router.match(method === 'HEAD' ? 'GET' : method, path)
+    if (match) return match
+    const methods = this.#router.methods(path)
+    if (methods.length === 0) throw fail('NOT_FOUND')
+    throw fail('METHOD_NOT_ALLOWED', { say: `This endpoint takes ${methods.join(', ')} only` })
+  }
+
+  #preflight(request: IncomingMessage, response: ServerResponse, envelope: Envelope): void {
+    envelope.endpoint = 'preflight'
+    response.writeHead(204, [
+      ...headOf(envelope, this.#options.version),
+      ...preflightHead(header(request.headers['access-control-request-headers'])),
+    ])
+    response.end()
+  }
+
+  #firstByte(envelope: Envelope): void {
+    envelope.firstByteMs = this.#options.clock.tick() - envelope.startedTick
+  }
+}
+
+/**
+ * A caller that is still sending must be able to read why it was refused: the answer says that the connection closes,
+ * and what comes is thrown away for a moment before it does. A socket closed with unread bytes would be reset.
+ */
+function lingeringClose(request: IncomingMessage, response: ServerResponse, head: Head): void {
+  const lingerMs = 2_000
+  head.push('connection', 'close')
+  request.resume()
+  response.once('finish', () => {
+    setTimeout(() => request.destroy(), lingerMs).unref()
+  })
+}
+
+function requireScope(scope: Scope, caller: Caller): void {
+  if (scope === 'ADMIN' && caller.scope !== 'ADMIN') {
+    throw fail('UNAUTHORIZED', { say: 'This endpoint needs a key of type ADMIN' })
+  }
+}
+
+function checked(schema: AnyEndpoint['query'], value: unknown): unknown {
+  if (!schema) return undefined
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  throw invalid(result.error)
+}
+
+function queryOf(search: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(search))
+}
+
+const header = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
+
+const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] ?? '/'
+
+function newEnvelope(clock: Clock): Envelope {
+  return {
+    requestId: clock.id(),
+    startedAt: clock.now(),
+    startedTick: clock.tick(),
+    endpoint: 'unmatched',
+    caller: null,
+    modality: null,
+    model: null,
+    modelName: null,
+    engine: null,
+    attempts: 0,
+    stream: false,
+    status: 0,
+    code: null,
+    internal: null,
+    usage: null,
+    cost: null,
+    balance: null,
+    requests: null,
+    tokens: null,
+    deprecation: null,
+    firstByteMs: null,
+  }
+}

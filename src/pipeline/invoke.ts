@@ -1,0 +1,104 @@
+/** A run on the deployments of its model in turn: failover as long as nothing has reached the caller, and the breaker. */
+import type { Catalog } from '../catalog/catalog.ts'
+import type { Envelope, Finish, Sink } from '../core/call.ts'
+import type { Engine } from '../core/engine.ts'
+import { ERRORS, Failure, callerLeft, fail, failField, isCallerLeft } from '../core/errors.ts'
+import type { PartOf, RequestOf, Runnable } from '../core/modality.ts'
+import type { Deployment, Model } from '../core/model.ts'
+import type { Breakers } from './breakers.ts'
+
+export type Waits = {
+  /** Until the first byte of an answer, and between two bytes of it, in milliseconds. */
+  readonly firstByteMs: number
+  readonly stallMs: number
+}
+
+export type Outcomes = 'ok' | 'failed' | 'left'
+
+export type InvokeRooms = {
+  readonly catalog: Catalog
+  readonly engines: ReadonlyMap<string, Engine>
+  readonly breakers: Breakers
+  readonly waits: Waits
+  readonly attempted: (engine: string, outcome: Outcomes) => void
+}
+
+/**
+ * Runs the request on the first deployment that can serve it and pushes its parts into the sink.
+ *
+ * The next deployment is tried when one fails in a way that may pass elsewhere (connect failure, 429, 5xx, silence)
+ * and the sink has seen no part yet; after that a failure is final. A deployment that asked for time
+ * (`Retry-After`) is passed over until then, and when all have, the caller is told the shortest wait.
+ *
+ * Throws what the last deployment failed with. When the signal is aborted no further deployment is tried.
+ */
+export async function invoke<M extends Runnable>(
+  rooms: InvokeRooms,
+  modality: M,
+  model: Model,
+  request: RequestOf<M>,
+  sink: Sink<PartOf<M>>,
+  signal: AbortSignal,
+  envelope: Envelope,
+): Promise<Finish> {
+  let delivered = false
+  let failure: Failure | null = null
+  let refused: string | null = null
+  const guarded: Sink<PartOf<M>> = (parts) => {
+    delivered = true
+    return sink(parts)
+  }
+  for (const deployment of rooms.catalog.deployments(model)) {
+    const engine = rooms.engines.get(deployment.engine)
+    const ability = engine?.abilities[modality]
+    if (!engine || !ability) continue
+    const field = ability.refuses(request, deployment.model)
+    if (field !== null) {
+      refused = field
+      continue
+    }
+    if (!rooms.breakers.admits(deployment)) continue
+    envelope.engine = engine.id
+    envelope.attempts++
+    try {
+      const finish = await ability.run({ model: deployment.model, request, signal, ...rooms.waits }, guarded)
+      rooms.breakers.succeeded(deployment)
+      rooms.attempted(engine.id, 'ok')
+      return finish
+    } catch (error) {
+      failure = judge(rooms, deployment, error, signal)
+      if (delivered || signal.aborted || !ERRORS[failure.code].retryable) throw failure
+    }
+  }
+  throw failure ?? nobody(rooms, model, refused)
+}
+
+/** What a failed attempt says about its deployment. Failures that the request itself caused say nothing. */
+function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signal: AbortSignal): Failure {
+  if (signal.aborted || isCallerLeft(error)) {
+    rooms.breakers.undecided(deployment)
+    rooms.attempted(deployment.engine, 'left')
+    return callerLeft()
+  }
+  rooms.attempted(deployment.engine, 'failed')
+  // An error that is no Failure is a defect of ours: it must not fail over silently, nor be blamed on the engine.
+  if (!(error instanceof Failure)) {
+    rooms.breakers.undecided(deployment)
+    throw error
+  }
+  if (error.code === 'MODEL_OVERLOADED') rooms.breakers.asked(deployment, error.retryAfterMs ?? null)
+  else if (ERRORS[error.code].retryable) rooms.breakers.failed(deployment)
+  else rooms.breakers.undecided(deployment)
+  return error
+}
+
+/** Why no deployment was even tried. */
+function nobody(rooms: InvokeRooms, model: Model, refused: string | null): Failure {
+  if (refused !== null) return failField(refused, `${model.id} is served by an engine that does not support this field`)
+  const waitMs = rooms.breakers.shortestWaitMs(model.deployments)
+  if (waitMs !== null) return fail('MODEL_OVERLOADED', { retryAfterMs: waitMs, internal: 'cooling' })
+  return fail('MODEL_OFFLINE', {
+    say: `The model ${model.id} is currently offline: ${rooms.catalog.remedy(model)}`,
+    internal: 'no_deployment',
+  })
+}

@@ -1,0 +1,60 @@
+/** The path of every run: admit, hold, run, meter, settle. One function, whatever the modality. */
+import type { Envelope, Finish, Sink } from '../core/call.ts'
+import { fail, isCallerLeft } from '../core/errors.ts'
+import { GAUGES, type Gauge, type PartOf, type RequestOf, type Runnable } from '../core/modality.ts'
+import type { Model } from '../core/model.ts'
+import { type Amount, lines, total } from '../core/money.ts'
+import type { Usage } from '../core/usage.ts'
+import type { Limits } from '../limits/limits.ts'
+import type { Ledger } from '../money/ledger.ts'
+import { type InvokeRooms, invoke } from './invoke.ts'
+
+export type ServeRooms = InvokeRooms & {
+  readonly limits: Limits
+  readonly ledger: Ledger
+}
+
+/** What a run used and what was charged for it. */
+export type Outcome = { readonly usage: Usage; readonly reasoningTokens: number; readonly cost: Amount }
+
+/**
+ * Serves one run for the caller of the envelope and pushes its parts into the sink.
+ *
+ * Charged is what the engine says it used; where it does not say, or the run broke off, what the gauge counted of
+ * what went into the sink; nothing where nothing did. Never more than was held. The hold ends exactly once, here.
+ * Throws what refused or broke the run, after it was settled.
+ */
+export async function serve<M extends Runnable>(
+  rooms: ServeRooms,
+  envelope: Envelope,
+  modality: M,
+  model: Model,
+  request: RequestOf<M>,
+  sink: Sink<PartOf<M>>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { caller } = envelope
+  if (!caller) throw fail('AUTHENTICATION_FAILED')
+  const gauge: Gauge<RequestOf<M>, PartOf<M>> = GAUGES[modality]
+  const ceiling = gauge.ceiling(request, model.bounds)
+  const ticket = admit(rooms, envelope, modality, model, ceiling)
+  const held = rooms.ledger.hold(envelope.requestId, caller, total(lines(model.prices, ceiling)))
+  const hold = held instanceof Promise ? await held : held
+  envelope.balance = hold.balance
+  const meter = new Meter(gauge, request)
+  const startedTick = envelope.startedTick
+  let finish: Finish | null = null
+  try {
+    finish = await invoke(rooms, modality, model, request, meter.through(sink), signal, envelope)
+  } catch (error) {
+    if (isCallerLeft(error)) envelope.internal = 'caller_left'
+    throw error
+  } finally {
+    const usage = finish?.usage ?? meter.usage()
+    envelope.usage = usage
+    const context = { model: model.id, modality, executionMs: Math.round(rooms.clock.tick() - startedTick) }
+    envelope.cost = meter.begun || finish ? rooms.ledger.settle(hold, lines(model.prices, usage), context) : rooms.ledger.release(hold)
+    rooms.limits.settle(ticket, tokensOf(usage))
+  }
+  return { usage: envelope.usage, reasoningTokens: finish.reasoningTokens ?? 0, cost: envelope.cost }
+}

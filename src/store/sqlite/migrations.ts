@@ -1,0 +1,99 @@
+/** The SQLite schema, one step per release that changes it. A step that has shipped is never edited. */
+import { sql } from 'kysely'
+import type { Kysely } from 'kysely'
+import type { Migration, MigrationProvider } from 'kysely/migration'
+
+/** In code rather than in a scanned folder: what runs is what was reviewed. Names sort in the order they apply. */
+export const provider: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRATIONS) }
+
+/** Columns hold what they say or the write fails: SQLite would otherwise turn an overflowing sum into a float. */
+const STRICT = sql`strict`
+const STRICT_CLUSTERED = sql`strict, without rowid`
+
+const MIGRATIONS: Record<string, Migration> = {
+  '0001-first': {
+    async up(db: Kysely<unknown>) {
+      await db.schema
+        .createTable('account')
+        .addColumn('id', 'text', (c) => c.primaryKey())
+        .addColumn('name', 'text', (c) => c.notNull())
+        .addColumn('plan', 'text', (c) => c.notNull())
+        .addColumn('credit_nano', 'integer')
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .modifyEnd(STRICT)
+        .execute()
+
+      await db.schema
+        .createTable('api_key')
+        .addColumn('id', 'text', (c) => c.primaryKey())
+        .addColumn('account_id', 'text', (c) => c.notNull().references('account.id'))
+        .addColumn('hash', 'text', (c) => c.notNull().unique())
+        .addColumn('last6', 'text', (c) => c.notNull())
+        .addColumn('scope', 'text', (c) => c.notNull())
+        .addColumn('description', 'text', (c) => c.notNull())
+        .addColumn('spend_cap_nano', 'integer')
+        .addColumn('created_at', 'integer', (c) => c.notNull())
+        .addColumn('expires_at', 'integer')
+        .addColumn('revoked_at', 'integer')
+        .modifyEnd(STRICT)
+        .execute()
+
+      await db.schema
+        .createTable('transfer')
+        .addColumn('seq', 'integer', (c) => c.primaryKey())
+        .addColumn('id', 'text', (c) => c.notNull().unique())
+        .addColumn('at', 'integer', (c) => c.notNull())
+        .addColumn('from_book', 'text')
+        .addColumn('to_book', 'text')
+        .addColumn('amount', 'integer', (c) => c.notNull())
+        .addColumn('kind', 'text', (c) => c.notNull())
+        .addCheckConstraint('moves_or_nothing', sql`(amount > 0 and from_book <> to_book) or (amount = 0 and from_book is null and to_book is null)`)
+        .modifyEnd(STRICT)
+        .execute()
+
+      await db.schema
+        .createTable('book')
+        .addColumn('id', 'text', (c) => c.primaryKey())
+        .addColumn('balance', 'integer', (c) => c.notNull())
+        .modifyEnd(STRICT_CLUSTERED)
+        .execute()
+
+      await db.schema
+        .createTable('key_spend')
+        .addColumn('key_id', 'text', (c) => c.primaryKey())
+        .addColumn('spent', 'integer', (c) => c.notNull())
+        .modifyEnd(STRICT_CLUSTERED)
+        .execute()
+
+      await db.schema
+        .createTable('usage_record')
+        .addColumn('transfer_seq', 'integer', (c) => c.notNull())
+        .addColumn('line', 'integer', (c) => c.notNull())
+        .addColumn('at', 'integer', (c) => c.notNull())
+        .addColumn('account_id', 'text', (c) => c.notNull())
+        .addColumn('key_id', 'text', (c) => c.notNull())
+        .addColumn('model', 'text', (c) => c.notNull())
+        .addColumn('modality', 'text', (c) => c.notNull())
+        .addColumn('unit', 'text', (c) => c.notNull())
+        .addColumn('count', 'integer', (c) => c.notNull())
+        .addColumn('price_nano', 'integer', (c) => c.notNull())
+        .addColumn('amount', 'integer', (c) => c.notNull().check(sql`amount >= 0`))
+        .addColumn('execution_ms', 'integer', (c) => c.notNull())
+        .addPrimaryKeyConstraint('usage_record_order', ['transfer_seq', 'line'])
+        .modifyEnd(STRICT_CLUSTERED)
+        .execute()
+
+      await db.schema
+        .createTable('refusal')
+        .addColumn('seq', 'integer', (c) => c.primaryKey())
+        .addColumn('at', 'integer', (c) => c.notNull())
+        .addColumn('account_id', 'text', (c) => c.notNull())
+        .addColumn('key_id', 'text', (c) => c.notNull())
+        .addColumn('model', 'text', (c) => c.notNull())
+        .addColumn('kind', 'text', (c) => c.notNull())
+        .modifyEnd(STRICT)
+        .execute()
+      await db.schema.createIndex('refusal_by_account').on('refusal').columns(['account_id', 'seq']).execute()
+    },
+  },
+}

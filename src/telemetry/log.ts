@@ -1,0 +1,161 @@
+/**
+ * The log door: one of the four places where something leaves the process. It takes envelopes and a closed table of
+ * events, never a message, so content has no way in; an unknown error is reduced to its name and where it was thrown.
+ *
+ * Invariant: a slow or dead reader never holds up a request and never grows the heap. Lines wait in one bounded buffer;
+ * when it is full they are dropped, counted, and the count is written once the reader is back.
+ */
+import type { Clock } from '../core/clock.ts'
+import type { Envelope } from '../core/call.ts'
+import { siteOf } from './error-site.ts'
+import { eventJson, eventText, requestJson, requestText } from './log-line.ts'
+import type { Fields, Level } from './log-line.ts'
+import type { LogSink } from './log-sink.ts'
+
+/** A buffer of this size is written at once, and a smaller one after this time. */
+export const FLUSH_CHARS = 16 * 1024
+export const FLUSH_MS = 50
+/** The most that waits for a reader that is away. */
+export const WAITING_MAX_CHARS = 1024 * 1024
+/** How long `close` waits for such a reader. */
+export const CLOSE_MS = 500
+
+export type LogFormat = 'json' | 'text'
+
+/**
+ * Every event there is and what it may say: ids, numbers and constant words (`why`) of our own.
+ * A new event is a line here; nothing else can be logged.
+ */
+export type LogEvents = {
+  server_started: { host: string; port: number; version: string; ready_ms: number }
+  server_stopping: { signal: string; runs_in_flight: number }
+  server_stopped: { runs_cut: number }
+  catalog_loaded: { models: number; engines: number }
+  key_created: { key: string; account: string }
+  engine_up: { engine: string; models: number | null }
+  engine_down: { engine: string; why: string }
+  engine_found: { engine: string }
+  breaker_open: { engine: string; model: string | null; failures: number }
+  breaker_closed: { engine: string; model: string | null }
+  store_away: { why: string }
+  store_back: { away_ms: number }
+  ledger_behind: { waiting: number }
+  traces_away: { dropped: number }
+  traces_back: { dropped: number }
+  unknown_error: { request_id: string | null; error: string; cause: string | null; at: string | null }
+  log_dropped: { lines: number }
+}
+export type LogEvent = keyof LogEvents
+
+const LEVELS: Readonly<Record<LogEvent, Level>> = {
+  server_started: 'info',
+  server_stopping: 'info',
+  server_stopped: 'info',
+  catalog_loaded: 'info',
+  key_created: 'info',
+  engine_up: 'info',
+  engine_down: 'warn',
+  engine_found: 'info',
+  breaker_open: 'warn',
+  breaker_closed: 'info',
+  store_away: 'error',
+  store_back: 'info',
+  ledger_behind: 'warn',
+  traces_away: 'warn',
+  traces_back: 'info',
+  unknown_error: 'error',
+  log_dropped: 'warn',
+}
+
+export class Log {
+  readonly #sink: LogSink
+  readonly #clock: Clock
+  readonly #json: boolean
+  /** Lines not yet handed to the sink, and the bytes of a block that the sink took only in part. */
+  #waiting = ''
+  #stuck: Uint8Array | null = null
+  #dropped = 0
+  #timer: NodeJS.Timeout | null = null
+  #closed = false
+
+  constructor(sink: LogSink, clock: Clock, format: LogFormat = 'json') {
+    this.#sink = sink
+    this.#clock = clock
+    this.#json = format === 'json'
+  }
+
+  /** One line for one request, when its answer has ended. */
+  request(envelope: Envelope, durationMs: number): void {
+    this.#add(this.#json ? requestJson(envelope, durationMs) : requestText(envelope, durationMs))
+  }
+
+  event<E extends LogEvent>(name: E, fields: Readonly<LogEvents[E]>): void {
+    this.#add(this.#line(name, fields))
+  }
+
+  /** For what is thrown and is no `Failure`: its class, the class of its cause, and where in our own code. Never its message. */
+  unknownError(error: unknown, requestId: string | null): void {
+    const site = siteOf(error)
+    this.event('unknown_error', { request_id: requestId, error: site.name, cause: site.cause, at: site.at })
+  }
+
+  /** How many lines are lost so far and not yet reported. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Hands over what the sink takes now. Synchronous, so that it can be the last thing a process does. */
+  flush(): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = null
+    if (this.#stuck) this.#stuck = this.#give(this.#stuck)
+    if (!this.#stuck && this.#dropped > 0) {
+      const lines = this.#dropped
+      this.#dropped = 0
+      this.#waiting += this.#line('log_dropped', { lines })
+    }
+    if (!this.#stuck && this.#waiting !== '') {
+      const block = Buffer.from(this.#waiting, 'utf8')
+      this.#waiting = ''
+      this.#stuck = this.#give(block)
+    }
+    if (this.#stuck && !this.#closed) this.#arm()
+  }
+
+  /** Writes what waits, for at most half a second where nobody reads; nothing is logged after it. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const until = this.#clock.tick() + CLOSE_MS
+    this.flush()
+    while (this.#stuck && this.#clock.tick() < until) {
+      await new Promise((resolve) => setTimeout(resolve, FLUSH_MS))
+      this.flush()
+    }
+  }
+
+  #line(name: LogEvent, fields: Fields): string {
+    return (this.#json ? eventJson : eventText)(this.#clock.now(), LEVELS[name], name, fields)
+  }
+
+  #add(line: string): void {
+    if (this.#closed || this.#waiting.length + line.length > WAITING_MAX_CHARS) {
+      this.#dropped++
+      return
+    }
+    this.#waiting += line
+    // With a block stuck the timer is already set: a full pipe is tried again by time, not by every line.
+    if (this.#waiting.length >= FLUSH_CHARS && !this.#stuck) this.flush()
+    else if (!this.#timer) this.#arm()
+  }
+
+  /** The part of the block that the sink did not take. A sink that failed loses the block; there is nobody to tell. */
+  #give(block: Uint8Array): Uint8Array | null {
+    const taken = this.#sink.write(block)
+    return taken >= block.length ? null : block.subarray(taken)
+  }
+
+  #arm(): void {
+    this.#timer = setTimeout(() => this.flush(), FLUSH_MS)
+    this.#timer.unref()
+  }
+}
