@@ -1,6 +1,7 @@
 /** A call: a run and who asks. The envelope is the part of it that the platform may know, count, keep and log. */
 import type { Amount } from './money.ts'
 import type { Modality } from './modality.ts'
+import type { FinishReason } from './modalities/text.ts'
 import type { Usage } from './usage.ts'
 import type { ErrorCode } from './errors.ts'
 
@@ -52,6 +53,8 @@ export type Envelope = {
   requests: LimitState | null
   tokens: LimitState | null
   deprecation: Deprecation | null
+  /** Why each choice of a text run ended. */
+  finishReasons: readonly FinishReason[]
   /** Milliseconds from the head of the request to the first byte of the answer's body. */
   firstByteMs: number | null
 }

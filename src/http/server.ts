@@ -286,6 +286,7 @@ function newEnvelope(clock: Clock): Envelope {
     requests: null,
     tokens: null,
     deprecation: null,
+    finishReasons: [],
     firstByteMs: null,
   }
 }

@@ -16,7 +16,7 @@ export type Waits = {
 export type Outcomes = 'ok' | 'failed' | 'left'
 
 export type InvokeRooms = {
-  readonly catalog: Catalog
+  readonly catalog: Pick<Catalog, 'deployments' | 'remedy'>
   readonly engines: ReadonlyMap<string, Engine>
   readonly breakers: Breakers
   readonly waits: Waits

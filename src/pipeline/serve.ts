@@ -42,19 +42,50 @@ export async function serve<M extends Runnable>(
   const hold = held instanceof Promise ? await held : held
   envelope.balance = hold.balance
   const meter = new Meter(gauge, request)
-  const startedTick = envelope.startedTick
   let finish: Finish | null = null
+  let outcome: Outcome
   try {
     finish = await invoke(rooms, modality, model, request, meter.through(sink), signal, envelope)
-  } catch (error) {
-    if (isCallerLeft(error)) envelope.internal = 'caller_left'
-    throw error
   } finally {
     const usage = finish?.usage ?? meter.usage()
-    envelope.usage = usage
-    const context = { model: model.id, modality, executionMs: Math.round(rooms.clock.tick() - startedTick) }
-    envelope.cost = meter.begun || finish ? rooms.ledger.settle(hold, lines(model.prices, usage), context) : rooms.ledger.release(hold)
+    const executionMs = Math.round(rooms.clock.tick() - envelope.startedTick)
+    const cost = rooms.ledger.settle(hold, lines(model.prices, usage), { model: model.id, modality, executionMs })
     rooms.limits.settle(ticket, tokensOf(usage))
+    envelope.usage = usage
+    envelope.cost = cost
+    outcome = { usage, cost, reasoningTokens: finish?.reasoningTokens ?? 0 }
   }
-  return { usage: envelope.usage, reasoningTokens: finish.reasoningTokens ?? 0, cost: envelope.cost }
+  return outcome
+}
+
+/** Counts what goes into the sink, for engines that do not say what they used and for runs that break off. */
+class Meter<Request, Part> {
+  readonly #gauge: Gauge<Request, Part>
+  readonly #request: Request
+  #begun = false
+  #count = 0
+
+  constructor(gauge: Gauge<Request, Part>, request: Request) {
+    this.#gauge = gauge
+    this.#request = request
+  }
+
+  through(sink: Sink<Part>): Sink<Part> {
+    return (parts) => {
+      this.#begun = true
+      for (const part of parts) this.#count += this.#gauge.tally(part)
+      return sink(parts)
+    }
+  }
+
+  /** Nothing where nothing was delivered: then there is nothing to pay. */
+  usage(): Usage {
+    if (!this.#begun) return {}
+    return { ...this.#gauge.opening(this.#request), [this.#gauge.unit]: this.#count }
+  }
+}
+
+function tokensOf(usage: Usage): number {
+  // Tokens read from a cache do not count against the limit.
+  return (usage.inputToken ?? 0) + (usage.cacheWriteToken ?? 0) + (usage.outputToken ?? 0)
 }

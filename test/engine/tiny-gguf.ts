@@ -9,7 +9,7 @@
  * a working engine computes: tokenizer, chat template, attention, norms, cache and sampler all have a part in it.
  */
 import { writeGguf } from './gguf-file.ts'
-import { END_OF_TEXT, learnVocabulary, TURN_END, TURN_START } from './tiny-vocabulary.ts'
+import { END_OF_TEXT, learnVocabulary, TURN_END } from './tiny-vocabulary.ts'
 import type { Meta, Tensor } from './gguf-file.ts'
 import type { Vocabulary } from './tiny-vocabulary.ts'
 
@@ -77,7 +77,7 @@ export async function writeTinyChatModel(path: string): Promise<void> {
     set(carry, topicDimension(index), topicDimension(index), 1)
   })
 
-  await writeGguf(path, { ...describe('tiny-chat', vocabulary), 'tokenizer.chat_template': { kind: 'string', value: CHAT_TEMPLATE } }, [
+  await writeGguf(path, { ...describe('tiny-chat', vocabulary), 'tokenizer.chat_template': text(CHAT_TEMPLATE) }, [
     ...trunk(vocabulary, value, carry),
     output,
   ])
@@ -86,15 +86,16 @@ export async function writeTinyChatModel(path: string): Promise<void> {
 /** Its vectors are the tokens of a text, counted: texts that share words are near each other, others are not. */
 export async function writeTinyEmbeddingModel(path: string): Promise<void> {
   const vocabulary = learnVocabulary([EMBEDDED_WORDS, ` ${EMBEDDED_WORDS}`])
-  const silent = [matrix('blk.0.attn_v.weight', DIMENSIONS, DIMENSIONS), matrix('blk.0.attn_output.weight', DIMENSIONS, DIMENSIONS)] as const
-  const meanPooling = { kind: 'u32', value: 1 } as const
+  const silent = [
+    matrix('blk.0.attn_v.weight', DIMENSIONS, DIMENSIONS),
+    matrix('blk.0.attn_output.weight', DIMENSIONS, DIMENSIONS),
+  ] as const
+  const meanPooling = count(1)
 
   await writeGguf(path, { ...describe('tiny-embedding', vocabulary), 'llama.pooling_type': meanPooling }, trunk(vocabulary, ...silent))
 }
 
 function describe(name: string, vocabulary: Vocabulary): Record<string, Meta> {
-  const text = (value: string): Meta => ({ kind: 'string', value })
-  const count = (value: number): Meta => ({ kind: 'u32', value })
   return {
     'general.architecture': text('llama'),
     'general.name': text(name),
@@ -139,6 +140,9 @@ function trunk(vocabulary: Vocabulary, value: Tensor, carry: Tensor): Tensor[] {
     matrix('blk.0.ffn_down.weight', DIMENSIONS, FEED_FORWARD),
   ]
 }
+
+const text = (value: string): Meta => ({ kind: 'string', value })
+const count = (value: number): Meta => ({ kind: 'u32', value })
 
 const matrix = (name: string, rows: number, columns: number): Tensor => ({ name, rows, columns, values: new Float32Array(rows * columns) })
 

@@ -52,12 +52,13 @@ function split(words: string): string[] {
 
 /** GPT-2's printable stand-in for a byte: itself where it is visible, one from U+0100 on where it is not. */
 function symbolOf(byte: number): string {
-  const visible = (value: number): boolean => (value >= 33 && value <= 126) || (value >= 161 && value <= 255 && value !== 173)
   if (visible(byte)) return String.fromCodePoint(byte)
   let before = 0
   for (let value = 0; value < byte; value++) if (!visible(value)) before++
   return String.fromCodePoint(256 + before)
 }
+
+const visible = (value: number): boolean => (value >= 33 && value <= 126) || (value >= 161 && value <= 255 && value !== 173)
 
 /** The pair that stands side by side most often, the first of them in alphabet where several do; null when all are joined. */
 function mostFrequent(pieces: readonly (readonly string[])[]): [string, string] | null {

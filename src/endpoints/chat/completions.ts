@@ -32,12 +32,13 @@ export const chatCompletions = (systemPrompt: string) =>
       desk.envelope.stream = request.stream
 
       if (!request.stream) {
-        let choices: readonly Choice[] | null = null
+        let choices: readonly Choice[] = []
         const collect = withThinking(extras.stripThinking, (parts) => {
           for (const part of parts) if (part.type === 'whole') choices = part.choices
         })
         const outcome = await desk.run('text', model, request, collect)
-        if (choices === null) throw fail('INFERENCE_FAILED', { internal: 'no_answer' })
+        if (choices.length === 0) throw fail('INFERENCE_FAILED', { internal: 'no_answer' })
+        desk.envelope.finishReasons = choices.map((choice) => choice.finishReason)
         return json(completion(heading, choices, outcome, extras.echo))
       }
 
@@ -46,6 +47,7 @@ export const chatCompletions = (systemPrompt: string) =>
       const write = async (out: EventSink): Promise<void> => {
         const stream = withThinking(extras.stripThinking, (parts) => out.send(writer.chunks(parts)))
         const outcome = await desk.run('text', model, request, stream)
+        desk.envelope.finishReasons = writer.reasons
         const usage = includeUsage ? writer.usage(outcome, extras.echo) : ''
         await out.send(`${usage}data: [DONE]\n\n`)
       }

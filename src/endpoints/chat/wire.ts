@@ -1,6 +1,6 @@
 /** The answer of a chat in its wire shapes: the whole one, and the chunks of a stream. */
 import { toUsd } from '../../core/money.ts'
-import { type Choice, type TextPart, bytesOf } from '../../core/modalities/text.ts'
+import { type Choice, type FinishReason, type TextPart, bytesOf } from '../../core/modalities/text.ts'
 import type { Outcome } from '../../pipeline/serve.ts'
 
 export type Heading = { readonly id: string; readonly created: number; readonly model: string }
@@ -51,6 +51,8 @@ export class ChunkWriter {
   readonly #tail: string
   /** Choices whose role has been told: the first chunk of each says it. */
   readonly #begun = new Set<number>()
+  /** Why the choices ended, as far as they have. */
+  readonly reasons: FinishReason[] = []
 
   constructor(heading: Heading) {
     const { id, created, model } = heading
@@ -84,6 +86,7 @@ export class ChunkWriter {
         return this.#full(part.choice, begin, part.logprobs ?? null, null)
       }
       case 'end':
+        this.reasons.push(part.reason)
         return this.#full(part.choice, this.#begun.has(part.choice) ? {} : { role: 'assistant', content: '' }, null, part.reason)
       case 'whole':
         return part.choices.map((choice) => this.#full(choice.index, choice.message, choice.logprobs, choice.finishReason)).join('')

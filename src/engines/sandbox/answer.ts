@@ -5,8 +5,9 @@
  */
 import { failField } from '../../core/errors.ts'
 import { EFFORTS } from '../../core/modalities/text.ts'
-import type { Message, TextRequest, Tool } from '../../core/modalities/text.ts'
+import type { ContentPart, Message, TextRequest, Tool } from '../../core/modalities/text.ts'
 import { hashOf } from './hash.ts'
+import { isRule } from './schema-check.ts'
 import { instanceOf } from './schema-instance.ts'
 import { countTokens, countWords, startOf } from './tokens.ts'
 
@@ -47,7 +48,7 @@ export function countInput(request: TextRequest): number {
   let tokens = request.tools.length > 0 ? countTokens(JSON.stringify(request.tools)) : 0
   for (const message of request.messages) {
     tokens += 1 + countTokens(textOfMessage(message))
-    if (Array.isArray(message.content)) for (const part of message.content) if (typeof part.text !== 'string') tokens++
+    for (const part of partsOf(message)) if (typeof part['text'] !== 'string') tokens++
     if (message['tool_calls']) tokens += countTokens(JSON.stringify(message['tool_calls']))
   }
   return tokens
@@ -126,8 +127,9 @@ function results(messages: readonly Message[]): string[] {
 function nameOfResult(result: Message, messages: readonly Message[]): string | null {
   if (typeof result['name'] === 'string') return result['name']
   for (const { tool_calls: calls } of messages) {
-    if (!Array.isArray(calls)) continue
-    for (const call of calls) if (call?.id === result['tool_call_id'] && typeof call?.function?.name === 'string') return call.function.name
+    const call: unknown = Array.isArray(calls) ? calls.find((made) => isRule(made) && made['id'] === result['tool_call_id']) : null
+    const made = isRule(call) ? call['function'] : null
+    if (isRule(made) && typeof made['name'] === 'string') return made['name']
   }
   return null
 }
@@ -135,22 +137,18 @@ function nameOfResult(result: Message, messages: readonly Message[]): string | n
 /** How many parts of which kind came; they are never looked into. */
 function media(messages: readonly Message[]): string[] {
   const kinds = new Map<string, number>()
-  for (const { content } of messages) {
-    if (!Array.isArray(content)) continue
-    for (const part of content) if (part.type !== 'text') kinds.set(part.type, (kinds.get(part.type) ?? 0) + 1)
-  }
+  for (const { type } of messages.flatMap(partsOf)) if (type !== 'text') kinds.set(type, (kinds.get(type) ?? 0) + 1)
   if (kinds.size === 0) return []
   return [`With it came ${[...kinds].map(([kind, number]) => count(number, `${kind} part`)).join(' and ')}.`]
 }
 
-function textOfMessage({ content }: Message): string {
-  if (typeof content === 'string') return content
-  if (!Array.isArray(content)) return ''
-  return content
-    .map((part) => (typeof part.text === 'string' ? part.text : ''))
-    .join(' ')
-    .trim()
+function textOfMessage(message: Message): string {
+  if (typeof message.content === 'string') return message.content
+  const texts = partsOf(message).map(({ text }) => (typeof text === 'string' ? text : ''))
+  return texts.join(' ').trim()
 }
+
+const partsOf = ({ content }: Message): readonly ContentPart[] => (typeof content === 'object' && content !== null ? content : [])
 
 const quote = (text: string): string => startOf(text, QUOTE_LIMIT)
 

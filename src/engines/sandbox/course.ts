@@ -1,7 +1,6 @@
 /** The course of one sandbox run in time: its waits, its limits and its ordered ends. */
 import type { Task } from '../../core/engine.ts'
-import { fail } from '../../core/errors.ts'
-import type { Failure } from '../../core/errors.ts'
+import { Failure, callerLeft, fail } from '../../core/errors.ts'
 
 /** The longest wait that a timer can be set for. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -26,7 +25,7 @@ export class Course {
     this.#limitMs = this.#task.stallMs
   }
 
-  /** Rests for a while; rejects with a timeout once the limit passes, or with the signal's reason on abort. */
+  /** Rests for a while; rejects with a timeout once the limit passes, or, on abort, with the reason for that. */
   async rest(ms: number): Promise<void> {
     if (this.#silentMs + ms > this.#limitMs) return this.stall()
     if (ms > 0) await wait(ms, this.#task.signal)
@@ -57,13 +56,18 @@ export function failureOf(status: number): Failure {
   }
 }
 
-/** Resolves after `ms`; rejects with the signal's reason on abort. Leaves neither a timer nor a listener behind. */
+/** Throws once the signal is aborted: its own failure, or that the caller left. */
+export function stopIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw reasonOf(signal)
+}
+
+/** Resolves after `ms`; rejects on abort. Leaves neither a timer nor a listener behind. */
 function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason)
+    if (signal.aborted) return reject(reasonOf(signal))
     const leave = (): void => {
       clearTimeout(timer)
-      reject(signal.reason)
+      reject(reasonOf(signal))
     }
     const timer = setTimeout(
       () => {
@@ -74,4 +78,9 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
     )
     signal.addEventListener('abort', leave, { once: true })
   })
+}
+
+function reasonOf(signal: AbortSignal): Failure {
+  const reason: unknown = signal.reason
+  return reason instanceof Failure ? reason : callerLeft()
 }

@@ -4,6 +4,7 @@
  */
 import type { Ability } from '../../core/engine.ts'
 import type { EmbeddingPart } from '../../core/modalities/embedding.ts'
+import { stopIfAborted } from './course.ts'
 import { hashOf, mix } from './hash.ts'
 import { countTokens } from './tokens.ts'
 
@@ -25,7 +26,7 @@ export const sandboxEmbedding: Ability<'embedding'> = {
     let size = 0
     let inputToken = 0
     for (const [index, input] of request.inputs.entries()) {
-      signal.throwIfAborted()
+      stopIfAborted(signal)
       inputToken += typeof input === 'string' ? countTokens(input) : input.length
       size += input.length + dimensions
       batch.push({ index, vector: typeof input === 'string' ? vectorOfText(input, dimensions) : vectorOfTokens(input, dimensions) })
@@ -35,7 +36,7 @@ export const sandboxEmbedding: Ability<'embedding'> = {
       batch = []
       size = 0
     }
-    signal.throwIfAborted()
+    stopIfAborted(signal)
     if (batch.length > 0) await sink(batch)
     return { usage: { inputToken } }
   },

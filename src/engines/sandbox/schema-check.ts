@@ -3,14 +3,19 @@
  * are still about. Keywords that it does not know constrain nothing; `format` is for the maker to obey.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { matches, readPattern } from './pattern.ts'
-import type { Budget, Pattern } from './pattern.ts'
+import { readPattern } from './pattern.ts'
+import type { Pattern } from './pattern.ts'
+import { matches } from './pattern-text.ts'
+import type { Budget } from './pattern-text.ts'
 
 /** A schema that is an object. */
 export type Rule = Readonly<Record<string, unknown>>
 
 /** What one job with one schema shares: where references point, what was read before, and how much work is left. */
 export type Job = { readonly root: unknown; readonly patterns: Map<string, Pattern | null>; readonly budget: Budget }
+
+/** Proposals, one after the other, made only as they are asked for. */
+export type Supply<T = unknown> = Generator<T, undefined, undefined>
 
 /** How deep schemas may be nested in one another, references followed included. */
 const MAX_NESTING = 200
@@ -82,7 +87,7 @@ export const numberOf = (rule: Rule, keyword: string): number | undefined => {
 export function typesOf(rule: Rule): readonly unknown[] | null {
   const type = rule['type']
   if (type === undefined) return null
-  const types = Array.isArray(type) ? type : [type]
+  const types: readonly unknown[] = Array.isArray(type) ? type : [type]
   return rule['nullable'] === true ? [...types, 'null'] : types
 }
 

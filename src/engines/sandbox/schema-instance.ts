@@ -6,7 +6,7 @@
 import { numbers } from './schema-numbers.ts'
 import { strings } from './schema-strings.ts'
 import { fits, isRule, listOf, numberOf, resolve, schemaOfItem, schemasOfProperty, typesOf } from './schema-check.ts'
-import type { Job, Rule } from './schema-check.ts'
+import type { Job, Rule, Supply } from './schema-check.ts'
 
 /** How often one reference may be followed on the way from the root to a value, tried in this order. */
 const RECURSIONS = [1, 2, 4]
@@ -35,7 +35,7 @@ export function instanceOf(schema: unknown): { readonly value: unknown } | null 
 }
 
 /** Values that fit all the schemas, the plainest first. */
-function* values(maker: Maker, schemas: readonly unknown[], path: Path, depth: number): Generator<unknown> {
+function* values(maker: Maker, schemas: readonly unknown[], path: Path, depth: number): Supply {
   if (depth > MAX_DEPTH) return
   for (const way of ways(maker, schemas, [], path)) {
     for (const value of proposals(maker, way, depth)) {
@@ -46,7 +46,7 @@ function* values(maker: Maker, schemas: readonly unknown[], path: Path, depth: n
 }
 
 /** Takes references, `allOf` and one branch of every alternative apart, until only plain rules are left. */
-function* ways(maker: Maker, pending: readonly unknown[], rules: readonly Rule[], path: Path): Generator<Way> {
+function* ways(maker: Maker, pending: readonly unknown[], rules: readonly Rule[], path: Path): Supply<Way> {
   if (--maker.job.budget.left < 0 || rules.length > MAX_RULES) return
   const [schema, ...rest] = pending
   if (pending.length === 0) return yield { rules, path }
@@ -70,13 +70,13 @@ function alternatives(schema: Rule): (readonly unknown[])[] {
   return groups
 }
 
-function* combinations(groups: readonly (readonly unknown[])[]): Generator<readonly unknown[]> {
+function* combinations(groups: readonly (readonly unknown[])[]): Supply<readonly unknown[]> {
   const [first, ...rest] = groups
   if (!first) return yield []
   for (const branch of first) for (const others of combinations(rest)) yield [branch, ...others]
 }
 
-function* proposals(maker: Maker, way: Way, depth: number): Generator<unknown> {
+function* proposals(maker: Maker, way: Way, depth: number): Supply {
   for (const rule of way.rules) {
     if ('const' in rule) return yield rule['const']
     if (Array.isArray(rule['enum'])) return yield* rule['enum']
@@ -84,7 +84,7 @@ function* proposals(maker: Maker, way: Way, depth: number): Generator<unknown> {
   for (const type of typesToTry(way.rules)) yield* ofType(type, maker, way, depth)
 }
 
-function* ofType(type: unknown, maker: Maker, way: Way, depth: number): Generator<unknown> {
+function* ofType(type: unknown, maker: Maker, way: Way, depth: number): Supply {
   switch (type) {
     case 'object':
       return yield* objects(maker, way, depth)
@@ -127,16 +127,16 @@ const narrowed = (type: unknown, named: readonly unknown[]): readonly unknown[] 
   (type === 'number' && named.includes('integer')) || (type === 'integer' && named.includes('number')) ? ['integer'] : []
 
 /** At the top with all properties that can be made, deeper with the required ones only, so that recursion ends. */
-function* objects(maker: Maker, { rules, path }: Way, depth: number): Generator<unknown> {
+function* objects(maker: Maker, { rules, path }: Way, depth: number): Supply {
   const named = rules.flatMap((rule) => (isRule(rule['properties']) ? Object.keys(rule['properties']) : []))
   const required = requiredOf(rules)
   const least = Math.max(0, ...rules.map((rule) => numberOf(rule, 'minProperties') ?? 0))
   const spare = Array.from({ length: Math.min(least, MAX_ITEMS) }, (_, i) => `property${i + 1}`)
   const schemasOf = (name: string): unknown[] => rules.flatMap((rule) => schemasOfProperty(rule, name, maker.job))
-  const stream = (name: string): Generator<unknown> => values(maker, schemasOf(name), path, depth + 1)
+  const stream = (name: string): Supply => values(maker, schemasOf(name), path, depth + 1)
 
   for (const optional of depth === 0 ? [named, []] : [[]]) {
-    const streams = new Map<string, Generator<unknown>>()
+    const streams = new Map<string, Supply>()
     const current = new Map<string, unknown>()
     const add = (name: string): boolean => {
       const source = stream(name)
@@ -177,7 +177,7 @@ function requiredOf(rules: readonly Rule[]): string[] {
 }
 
 /** One item where there may be any, or as few as there must be. */
-function* arrays(maker: Maker, { rules, path }: Way, depth: number): Generator<unknown> {
+function* arrays(maker: Maker, { rules, path }: Way, depth: number): Supply {
   const least = Math.max(0, ...rules.map((rule) => numberOf(rule, 'minItems') ?? 0))
   const most = Math.min(MAX_ITEMS, ...rules.map((rule) => numberOf(rule, 'maxItems') ?? MAX_ITEMS))
   const contained = rules.flatMap((rule) =>
@@ -202,7 +202,7 @@ function* arrays(maker: Maker, { rules, path }: Way, depth: number): Generator<u
   }
 }
 
-function firstUnseen(source: Generator<unknown>, seen: Set<string> | null): { readonly value: unknown } | null {
+function firstUnseen(source: Supply, seen: Set<string> | null): { readonly value: unknown } | null {
   for (const value of source) {
     const text = seen && JSON.stringify(value)
     if (text !== null && seen?.has(text)) continue

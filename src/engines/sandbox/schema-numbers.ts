@@ -1,11 +1,11 @@
 /** Numbers for a JSON schema: small and round ones first, then along the bounds. */
 import { numberOf } from './schema-check.ts'
-import type { Rule } from './schema-check.ts'
+import type { Rule, Supply } from './schema-check.ts'
 
 const MAX_TRIES = 1000
 
 /** Proposals, most of which fit; the caller checks. */
-export function* numbers(rules: readonly Rule[], whole: boolean): Generator<number> {
+export function* numbers(rules: readonly Rule[], whole: boolean): Supply<number> {
   const low = Math.max(
     -Infinity,
     ...rules.flatMap((rule) => [numberOf(rule, 'minimum') ?? -Infinity, numberOf(rule, 'exclusiveMinimum') ?? -Infinity]),
@@ -22,11 +22,11 @@ export function* numbers(rules: readonly Rule[], whole: boolean): Generator<numb
   if (Number.isFinite(low) && Number.isFinite(high)) yield* [(low + high) / 2, low + (high - low) / 4, low, high]
   for (let i = 0; i < MAX_TRIES; i++) {
     if (Number.isFinite(low)) yield low + i / 2
-    else yield Number.isFinite(high) ? high - i / 2 : i + 2
+    else yield Number.isFinite(high) ? high - i / 2 : 1.5 + i / 2
   }
 }
 
-function* multiples(step: number, low: number, high: number): Generator<number> {
+function* multiples(step: number, low: number, high: number): Supply<number> {
   const places = placesOf(step)
   const times = (count: number): number => {
     const product = count * step

@@ -1,14 +1,14 @@
 /** Texts for a JSON schema: by format, by pattern, or of the right length. */
-import { textFor } from './pattern.ts'
+import { textFor } from './pattern-text.ts'
 import { numberOf, patternOf } from './schema-check.ts'
-import type { Job, Rule } from './schema-check.ts'
+import type { Job, Rule, Supply } from './schema-check.ts'
 
 const MAX_VARIANTS = 64
 const MAX_LENGTH = 100_000
 const PLAIN = 'sandbox'
 
 /** Proposals, each different; the caller checks length and patterns, and trusts the format. */
-export function* strings(rules: readonly Rule[], job: Job): Generator<string> {
+export function* strings(rules: readonly Rule[], job: Job): Supply<string> {
   const least = Math.max(0, ...rules.map((rule) => numberOf(rule, 'minLength') ?? 0))
   const most = Math.min(MAX_LENGTH, ...rules.map((rule) => numberOf(rule, 'maxLength') ?? MAX_LENGTH))
   if (least > most) return

@@ -6,7 +6,7 @@ import { escaped } from '../../core/modalities/text.ts'
 import type { Choice, FinishReason, TextPart, TextRequest } from '../../core/modalities/text.ts'
 import { answerOf, countInput } from './answer.ts'
 import type { Answer, Call } from './answer.ts'
-import { Course, failureOf } from './course.ts'
+import { Course, failureOf, stopIfAborted } from './course.ts'
 import { logprobsOf, MOST_ALTERNATIVES } from './logprobs.ts'
 import { tokensOf } from './tokens.ts'
 
@@ -40,7 +40,7 @@ async function run(task: Task<TextRequest>, sink: Sink<TextPart>): Promise<Finis
   const { request, signal } = task
   const orders = request.sandbox ?? {}
   const course = new Course(task)
-  signal.throwIfAborted()
+  stopIfAborted(signal)
   const scripts = Array.from({ length: request.choices }, (_, choice) => cut(answerOf(request, choice), request))
   const parts = interleaved(scripts.map((script, choice) => partsOf(script, choice, request)))
 
@@ -52,7 +52,7 @@ async function run(task: Task<TextRequest>, sink: Sink<TextPart>): Promise<Finis
     const part = parts[sent]
     if (!part) break
     if (sent > 0 && orders.intervalMs) await course.rest(orders.intervalMs)
-    signal.throwIfAborted()
+    stopIfAborted(signal)
     if (!request.stream) continue
     const slow = sink([part])
     if (slow) await slow

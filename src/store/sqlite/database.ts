@@ -26,7 +26,9 @@ export function openDatabase(path: string): Promise<DatabaseSync> {
   return whenFree(() => {
     const db = new DatabaseSync(path, { timeout: BUSY_MS, readBigInts: true, enableForeignKeyConstraints: true })
     try {
-      db.exec(`pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma trusted_schema = off`)
+      db.exec(
+        `pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}; pragma trusted_schema = off`,
+      )
     } catch (error) {
       db.close()
       throw error

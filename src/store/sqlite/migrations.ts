@@ -47,7 +47,10 @@ const MIGRATIONS: Record<string, Migration> = {
         .addColumn('to_book', 'text')
         .addColumn('amount', 'integer', (c) => c.notNull())
         .addColumn('kind', 'text', (c) => c.notNull())
-        .addCheckConstraint('moves_or_nothing', sql`(amount > 0 and from_book <> to_book) or (amount = 0 and from_book is null and to_book is null)`)
+        .addCheckConstraint(
+          'moves_or_nothing',
+          sql`(amount > 0 and from_book <> to_book) or (amount = 0 and from_book is null and to_book is null)`,
+        )
         .modifyEnd(STRICT)
         .execute()
 

@@ -35,7 +35,7 @@ class SqliteStore implements Store {
     await whenFree(() => this.#db.exec('begin immediate'))
     try {
       const { error } = await new Migrator({ db: this.#kysely, provider }).migrateToLatest()
-      if (error) throw error
+      if (error) throw error instanceof Error ? error : new Error('the migration failed')
       this.#db.exec('commit')
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('rollback')

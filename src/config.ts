@@ -1,0 +1,78 @@
+/** Environment and files → one frozen Config. The only reader of `process.env`. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { type EngineEntry, type ModelEntry, type NamesFile, type PlansFile, enginesFile, modelsFile, namesFile, plansFile } from './catalog/entry.ts'
+import { readFile } from './catalog/read.ts'
+import { type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
+import { type RawFiles, readFiles } from './start/files.ts'
+
+/** Bounds of the server, in bytes and milliseconds: `server.json`. */
+const serverFile = z.strictObject({
+  maxBodyBytes: z.int().min(1_024).max(1_073_741_824),
+  maxBodiesBytes: z.int().min(1_024),
+  bodyMs: z.int().min(1_000),
+  idleMs: z.int().min(1_000),
+  pingMs: z.int().min(100),
+  firstByteMs: z.int().min(100),
+  stallMs: z.int().min(100),
+  shutdownMs: z.int().min(0),
+})
+export type ServerBounds = z.infer<typeof serverFile>
+
+/** An engine of the configuration with what the environment says about it. */
+export type EngineConfig = Omit<EngineEntry, 'baseUrl' | 'keyEnv' | 'baseUrlEnv'> & {
+  readonly baseUrl: string | null
+  readonly apiKey: string | null
+  /** Whether all that it needs is there: its key, where it takes one. */
+  readonly configured: boolean
+}
+
+export type Config = Settings & {
+  readonly version: string
+  /** The value of `x-venice-version`: when this version was released. */
+  readonly release: string
+  readonly server: ServerBounds
+  readonly models: readonly ModelEntry[]
+  readonly names: NamesFile
+  readonly plans: PlansFile
+  readonly engines: readonly EngineConfig[]
+  readonly systemPrompt: string
+}
+
+const packageFile = z.object({ version: z.string(), release: z.string() })
+
+/** The folder that Rialto is installed in. */
+const ROOT = join(import.meta.dirname, '..')
+
+/** Version and release of this installation, from its package file. */
+export const about = (): z.infer<typeof packageFile> => packageFile.parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')))
+
+/** Reads everything once. Throws with one sentence for the operator where a variable or a file is wrong. */
+export function loadConfig(env: Environment = process.env): Config {
+  const settings = settingsOf(env)
+  const files = readFiles(join(ROOT, 'config'), settings.overlay)
+  return Object.freeze({ ...settings, ...about(), ...checked(files), engines: enginesOf(files, env), systemPrompt: files.systemPrompt })
+}
+
+function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server'> {
+  return {
+    models: readFile(modelsFile, files.models, 'models/*.json'),
+    names: readFile(namesFile, files.names, 'names.json'),
+    plans: readFile(plansFile, files.plans, 'plans.json'),
+    server: readFile(serverFile, files.server, 'server.json'),
+  }
+}
+
+function enginesOf(files: RawFiles, env: Environment): EngineConfig[] {
+  return readFile(enginesFile, files.engines, 'engines.json').map(({ baseUrl, baseUrlEnv, keyEnv, ...entry }) => {
+    const address = baseUrlEnv === undefined ? undefined : env[baseUrlEnv]?.trim()
+    const apiKey = (keyEnv === undefined ? undefined : env[keyEnv]?.trim()) || null
+    return {
+      ...entry,
+      baseUrl: address && baseUrlEnv ? httpUrl(baseUrlEnv, address) : (baseUrl ?? null),
+      apiKey,
+      configured: keyEnv === undefined || apiKey !== null,
+    }
+  })
+}

@@ -1,0 +1,174 @@
+/** SQLite as a store: the shared suite on a file and in memory, and what only a file can get wrong. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import * as fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Settlement } from '../../core/store.ts'
+import { describeStore } from '../suite.ts'
+import { openSqliteStore } from './sqlite-store.ts'
+
+let home = ''
+const file = () => join(home, 'data', 'rialto.sqlite')
+
+const makeHome = async () => {
+  home = await mkdtemp(join(tmpdir(), 'rialto-store-'))
+}
+const removeHome = () => rm(home, { recursive: true, force: true })
+
+describeStore('a SQLite file', {
+  async make() {
+    await makeHome()
+    return openSqliteStore(file())
+  },
+  again: () => openSqliteStore(file()),
+  dispose: removeHome,
+})
+
+describeStore('SQLite in memory', { make: () => openSqliteStore(':memory:') })
+
+describe('a SQLite file', () => {
+  beforeEach(makeHome)
+  afterEach(removeHome)
+
+  it('is readable by its owner only, with its log, in a folder that is so too', async () => {
+    const store = await openSqliteStore(file())
+    await store.migrate()
+
+    const modes = await Promise.all(['', '-wal', '-shm'].map(async (end) => (await stat(file() + end)).mode & 0o777))
+    const folder = (await stat(join(home, 'data'))).mode & 0o777
+    await store.close()
+
+    expect(modes).toEqual([0o600, 0o600, 0o600])
+    expect(folder).toBe(0o700)
+  })
+
+  it('is created and migrated once when several stores open it at the same moment', async () => {
+    const stores = await Promise.all(Array.from({ length: 4 }, () => openSqliteStore(file())))
+
+    await Promise.all(stores.map((store) => store.migrate()))
+
+    await stores[0]?.commit([settle('r1', 5n)])
+    expect(await stores[3]?.balance('revenue')).toBe(5n)
+    await Promise.all(stores.map((store) => store.close()))
+  })
+
+  it('is created and migrated once when several processes start at the same moment', async () => {
+    const start = () => spawn(process.execPath, ['--input-type=module', '--eval', STARTER, file()], { stdio: 'ignore' })
+    const children = Array.from({ length: 3 }, start)
+
+    const exits = await Promise.all(children.map((child) => once(child, 'exit')))
+
+    expect(exits.map(([code]) => code as number)).toEqual([0, 0, 0])
+    const store = await openSqliteStore(file())
+    await store.ping()
+    await store.close()
+  })
+
+  it('has every commit that resolved, whole, when the process is killed', async () => {
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', WRITER, file()], { stdio: ['ignore', 'pipe', 'ignore'] })
+    let acknowledged = ''
+    for await (const chunk of child.stdout) {
+      acknowledged += String(chunk)
+      if (acknowledged.length > 30) child.kill('SIGKILL')
+    }
+
+    const store = await openSqliteStore(file())
+    await store.migrate()
+    const revenue = await store.balance('revenue')
+    const spent = await store.spentByKey('k1')
+    await store.close()
+
+    // The writer says one character per commit of ten settlements.
+    expect(revenue).toBeGreaterThanOrEqual(BigInt(acknowledged.length) * 10n)
+    expect(revenue % 10n).toBe(0n)
+    expect(spent).toBe(revenue)
+  })
+
+  it('rejects a commit, soon and whole, while another process writes, and takes it again afterwards', async () => {
+    const store = await openSqliteStore(file())
+    await store.migrate()
+    const other = new DatabaseSync(file())
+    other.exec('begin immediate')
+
+    await expect(store.commit([settle('r1', 5n)])).rejects.toThrow('locked')
+    other.exec('rollback')
+    await store.commit([settle('r1', 5n)])
+
+    expect(await store.balance('revenue')).toBe(5n)
+    other.close()
+    await store.close()
+  })
+
+  it('keeps every book equal to the sum of its transfers, whatever is committed how often', async () => {
+    const store = await openSqliteStore(file())
+    await store.migrate()
+    const anySettlement = fc.record({ id: fc.integer({ min: 0, max: 30 }), amount: fc.bigInt({ min: 1n, max: 2n ** 55n }) })
+    const batches = fc.array(fc.array(anySettlement, { maxLength: 8 }), { maxLength: 8 })
+
+    await fc.assert(
+      fc.asyncProperty(batches, async (given) => {
+        for (const batch of given) await store.commit(batch.map(({ id, amount }) => settle(`r${id}`, amount)))
+
+        expect(differences()).toEqual([])
+      }),
+      { numRuns: 30 },
+    )
+    await store.close()
+  })
+})
+
+/** Books and key sums that are not what their transfers and usage lines say. */
+function differences(): unknown[] {
+  const db = new DatabaseSync(file(), { readOnly: true, readBigInts: true })
+  const rows = db
+    .prepare(
+      `select id, balance, (select coalesce(sum(amount), 0) from transfer where to_book = book.id)
+                         - (select coalesce(sum(amount), 0) from transfer where from_book = book.id) as expected
+         from book where balance <> expected
+       union all
+       select key_id, spent, (select sum(amount) from usage_record where usage_record.key_id = key_spend.key_id) as expected
+         from key_spend where spent <> expected
+       union all
+       select transfer.id, transfer.amount, (select sum(amount) from usage_record where transfer_seq = seq) as expected
+         from transfer where transfer.amount <> expected`,
+    )
+    .all()
+  db.close()
+  return rows
+}
+
+function settle(requestId: string, amount: bigint): Settlement {
+  return {
+    transfer: { id: `settle:${requestId}`, at: 1, fromBook: 'account:a1', toBook: 'revenue', amount, kind: 'settle' },
+    usage: [
+      {
+        requestId,
+        at: 1,
+        accountId: 'a1',
+        keyId: 'k1',
+        model: 'm',
+        modality: 'text',
+        line: { unit: 'outputToken', count: 1, priceNano: 1, amount },
+        executionMs: 1,
+      },
+    ],
+  }
+}
+
+const IMPORT = `import { openSqliteStore } from ${JSON.stringify(new URL('./sqlite-store.ts', import.meta.url).href)}
+const store = await openSqliteStore(process.argv[1])
+await store.migrate()`
+
+const STARTER = `${IMPORT}
+await store.close()`
+
+const WRITER = `${IMPORT}
+${settle.toString()}
+for (let n = 0; ; n += 10) {
+  await store.commit(Array.from({ length: 10 }, (_, i) => settle('r' + (n + i), 1n)))
+  process.stdout.write('.')
+}`
