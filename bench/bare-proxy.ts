@@ -27,7 +27,11 @@ class Forward implements Dispatcher.DispatchHandler {
     this.#controller = controller
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
     const length = headers['content-length']
     const out: Record<string, string | string[]> = { 'content-type': headers['content-type'] ?? 'application/json' }
     if (length !== undefined) out['content-length'] = length
@@ -65,7 +69,9 @@ const server = createServer({ noDelay: true }, (request, response) => {
   }
   const chunks: Buffer[] = []
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
-  request.on('end', () => forward(request, response, (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8')))
+  request.on('end', () =>
+    forward(request, response, (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8')),
+  )
 })
 
 server.listen(0, '127.0.0.1', () => {

@@ -139,7 +139,7 @@ export class Connection {
   #head(buffer: Buffer, from: number, length: number): number {
     const end = this.#line === '' ? buffer.indexOf('\r\n\r\n', from) : -1
     if (end >= 0 && end + 4 <= length) {
-      this.#begin(buffer.latin1Slice(from, end))
+      this.#begin(buffer.toString('latin1', from, end))
       return end + 4
     }
     // A head in several reads: gathered, byte by byte of the new read.
@@ -171,10 +171,10 @@ export class Connection {
   #lineOf(buffer: Buffer, from: number, length: number): number {
     const end = buffer.indexOf(0x0a, from)
     if (end < 0 || end >= length) {
-      this.#line += buffer.latin1Slice(from, length)
+      this.#line += buffer.toString('latin1', from, length)
       return length
     }
-    const line = (this.#line + buffer.latin1Slice(from, end)).trim()
+    const line = (this.#line + buffer.toString('latin1', from, end)).trim()
     this.#line = ''
     if (this.#reading === 'size') {
       this.#left = Number.parseInt(line, 16)
@@ -191,7 +191,8 @@ export class Connection {
       this.#marks++
       if (this.#expected.timed) this.#time(buffer, at, from)
     }
-    const text = this.#text === null ? buffer.latin1Slice(Math.max(from, end - TAIL_CHARS), end) : buffer.latin1Slice(from, end)
+    const text =
+      this.#text === null ? buffer.toString('latin1', Math.max(from, end - TAIL_CHARS), end) : buffer.toString('latin1', from, end)
     if (this.#text !== null) this.#text += text
     this.#tail = (this.#tail + text).slice(-TAIL_CHARS)
   }
@@ -202,7 +203,7 @@ export class Connection {
     while (start > from && (buffer[start - 1] ?? 0) >= 0x30 && (buffer[start - 1] ?? 0) <= 0x39) start--
     // Cut by the network: one sample fewer.
     if (start === from || start === mark) return
-    this.#ears.chunk(Number(process.hrtime.bigint() - BigInt(buffer.latin1Slice(start, mark))) / 1000)
+    this.#ears.chunk(Number(process.hrtime.bigint() - BigInt(buffer.toString('latin1', start, mark))) / 1000)
   }
 
   #finish(): void {
@@ -211,7 +212,7 @@ export class Connection {
     else if (this.#marks !== marks) this.#fail(`${this.#marks} pieces of text instead of ${marks}`)
     else if (stream && !this.#tail.endsWith('data: [DONE]\n\n')) this.#fail('a stream without [DONE]')
     else {
-      const wrong = this.#text === null ? null : check(Buffer.from(this.#text, 'latin1').toString('utf8'))
+      const wrong = this.#text === null ? null : checked(check, Buffer.from(this.#text, 'latin1').toString('utf8'))
       this.#text = null
       if (wrong !== null) this.#fail(wrong)
       else if (this.#waiting) {
@@ -231,5 +232,13 @@ export class Connection {
     }
     this.#text = null
     this.#ears.failed(this, why)
+  }
+}
+
+function checked(check: Expected['check'], body: string): string | null {
+  try {
+    return check(body)
+  } catch {
+    return 'an answer that is no JSON'
   }
 }

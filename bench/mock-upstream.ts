@@ -41,7 +41,8 @@ const EMBEDDING_BASE64 = whole(
 )
 
 const frame = (payload: string): string => `${Buffer.byteLength(payload).toString(16)}\r\n${payload}\r\n`
-const event = (rest: string): string => `data: {${ID},"object":"chat.completion.chunk","created":1741570283,"model":"bench-upstream",${rest}}\n\n`
+const event = (rest: string): string =>
+  `data: {${ID},"object":"chat.completion.chunk","created":1741570283,"model":"bench-upstream",${rest}}\n\n`
 const delta = (text: string): string => frame(event(`"choices":[{"index":0,"delta":{"content":"${text}"},"finish_reason":null}]`))
 const STREAM_HEAD = Buffer.from(
   `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\ncache-control: no-cache\r\n${KEEP}`,
@@ -93,7 +94,8 @@ const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
   let kept: Buffer | null = null
   socket.on('error', () => socket.destroy())
   socket.on('data', (read) => {
-    let data = kept ? Buffer.concat([kept, read]) : read
+    if (typeof read === 'string') return
+    let data: Buffer = kept ? Buffer.concat([kept, read]) : read
     kept = null
     while (data.length > 0) {
       const headEnd = data.indexOf(HEAD_END)

@@ -24,7 +24,12 @@ export type Child = {
 
 const running = new Set<ChildProcess>()
 
-export type ChildOptions = { readonly core: number; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string; readonly output?: number }
+export type ChildOptions = {
+  readonly core: number
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  readonly output?: number
+}
 
 export function start(command: string, args: readonly string[], options: ChildOptions): Child {
   const pinned = HAS_TASKSET ? ['taskset', '-c', String(options.core), command, ...args] : [command, ...args]

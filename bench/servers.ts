@@ -17,6 +17,8 @@ export type Server = {
   readonly headers: Readonly<Record<string, string>>
   readonly base: string
   readonly bodies: Bodies
+  /** From its start to its first 200, in milliseconds. */
+  readonly readyMs: number
   readonly stop: () => Promise<void>
 }
 
@@ -25,7 +27,12 @@ const KEY = 'bench-key-0123456789abcdef0123456789abcdef'
 const READY_MS = 20_000
 
 /** Starts those that are here; says why one is not. */
-export async function startAll(upstream: number, folder: string, names: ReadonlySet<ServerName>, note: (text: string) => void): Promise<Server[]> {
+export async function startAll(
+  upstream: number,
+  folder: string,
+  names: ReadonlySet<ServerName>,
+  note: (text: string) => void,
+): Promise<Server[]> {
   const out: Server[] = []
   if (names.has('rialto')) out.push(await startRialto(upstream, folder))
   if (names.has('bare')) out.push(await startBare(upstream))
@@ -42,6 +49,9 @@ export async function startAll(upstream: number, folder: string, names: Readonly
   return out
 }
 
+/** Ours must be right; a peer that is not loses the row. */
+export const isPeer = (name: ServerName): boolean => name === 'nginx' || name === 'portkey'
+
 export type RialtoOptions = { readonly nodeArgs?: readonly string[] }
 
 /** Rialto with everything on: key, limits, ledger, metrics, and its log in a file. */
@@ -57,7 +67,7 @@ export async function startRialto(upstream: number, folder: string, options: Ria
     env: { PORT: String(port), HOST: '127.0.0.1', RIALTO_HOME: join(folder, 'home'), RIALTO_ADMIN_KEY: KEY, RIALTO_CONFIG: config },
   })
   closeSync(log)
-  await ready(child, port, '/health/ready')
+  const readyMs = await ready(child, port, '/health/ready')
   return {
     name: 'rialto',
     version: version(join(ROOT, 'package.json')),
@@ -66,18 +76,29 @@ export async function startRialto(upstream: number, folder: string, options: Ria
     headers: { authorization: `Bearer ${KEY}` },
     base: '/v1',
     bodies: bodies('bench-text', 'bench-embedding'),
+    readyMs,
     stop: child.stop,
   }
 }
 
 async function startBare(upstream: number): Promise<Server> {
+  const startedAt = performance.now()
   const child = start(process.execPath, [join(import.meta.dirname, 'bare-proxy.ts')], {
     core: SERVER_CORE,
     env: { UPSTREAM: `http://127.0.0.1:${upstream}`, KEY },
   })
   const port = await child.listening
-  const headers = { authorization: `Bearer ${KEY}` }
-  return { name: 'bare', version: process.version, port, pid: child.pid, headers, base: '/v1', bodies: bodies('any', 'any'), stop: child.stop }
+  return {
+    name: 'bare',
+    version: process.version,
+    port,
+    pid: child.pid,
+    headers: { authorization: `Bearer ${KEY}` },
+    base: '/v1',
+    bodies: bodies('any', 'any'),
+    readyMs: performance.now() - startedAt,
+    stop: child.stop,
+  }
 }
 
 async function startNginx(upstream: number, folder: string): Promise<Server | null> {
@@ -104,7 +125,7 @@ http {
 `,
   )
   const child = start('nginx', ['-p', home, '-e', 'stderr', '-c', file], { core: SERVER_CORE })
-  await ready(child, port, '/v1/models')
+  const readyMs = await ready(child, port, '/v1/models')
   return {
     name: 'nginx',
     version: /nginx\/(\S+)/.exec(said.stderr)?.[1] ?? '?',
@@ -113,10 +134,12 @@ http {
     headers: { authorization: `Bearer ${KEY}` },
     base: '/v1',
     bodies: bodies('bench-upstream', 'bench-upstream'),
+    readyMs,
     stop: child.stop,
   }
 }
 
+/** `PORTKEY_NODE` runs it with another Node: version 1.15.2 cannot stream on Node 26 (it changes headers that are immutable there). */
 async function startPortkey(upstream: number): Promise<Server | null> {
   const from = process.env['PORTKEY_DIR'] ?? ROOT
   let script: string
@@ -126,11 +149,12 @@ async function startPortkey(upstream: number): Promise<Server | null> {
     return null
   }
   const port = await freePort()
-  const child = start(process.execPath, [script, `--port=${port}`, '--headless'], { core: SERVER_CORE, env: { NODE_ENV: 'production' } })
-  await ready(child, port, '/')
+  const node = process.env['PORTKEY_NODE'] ?? process.execPath
+  const child = start(node, [script, `--port=${port}`, '--headless'], { core: SERVER_CORE, env: { NODE_ENV: 'production' } })
+  const readyMs = await ready(child, port, '/')
   return {
     name: 'portkey',
-    version: version(join(dirname(dirname(script)), 'package.json')),
+    version: `${version(join(dirname(dirname(script)), 'package.json'))} (node ${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()})`,
     port,
     pid: child.pid,
     headers: {
@@ -140,16 +164,18 @@ async function startPortkey(upstream: number): Promise<Server | null> {
     },
     base: '/v1',
     bodies: bodies('bench-upstream', 'bench-upstream'),
+    readyMs,
     stop: child.stop,
   }
 }
+
+const usd = (amount: number) => ({ usd: amount, diem: amount })
 
 /** The deployment as Rialto's operators write it: an engine, two models with prices, and plans whose limits are real but high. */
 function writeConfig(config: string, upstream: number): void {
   mkdirSync(join(config, 'models'), { recursive: true })
   const write = (name: string, data: unknown): void => writeFileSync(join(config, name), JSON.stringify(data, null, 2))
   const deployments = [{ engine: 'mock', model: 'bench-upstream' }]
-  const usd = (amount: number) => ({ usd: amount, diem: amount })
   const pricing = { input: usd(0.15), output: usd(0.6) }
   const shared = { created: 1_741_569_952, privacy: 'private', tier: 'XS', deployments }
   const off = Object.fromEntries(
@@ -180,10 +206,20 @@ function writeConfig(config: string, upstream: number): void {
     },
   ])
   write('models/text.json', [
-    { ...shared, id: 'bench-text', type: 'text', spec: { name: 'Bench', availableContextTokens: 131_072, maxCompletionTokens: 16_384, pricing, capabilities } },
+    {
+      ...shared,
+      id: 'bench-text',
+      type: 'text',
+      spec: { name: 'Bench', availableContextTokens: 131_072, maxCompletionTokens: 16_384, pricing, capabilities },
+    },
   ])
   write('models/embedding.json', [
-    { ...shared, id: 'bench-embedding', type: 'embedding', spec: { name: 'Bench', maxInputTokens: 8192, embeddingDimensions: 256, pricing } },
+    {
+      ...shared,
+      id: 'bench-embedding',
+      type: 'embedding',
+      spec: { name: 'Bench', maxInputTokens: 8192, embeddingDimensions: 256, pricing },
+    },
   ])
   const limit = { rpm: 1_000_000_000, tpm: 1_000_000_000_000 }
   const plan = {
@@ -207,7 +243,9 @@ async function ready(child: Child, port: number, path: string): Promise<number> 
 
 function statusOf(port: number, path: string): Promise<number> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n`))
+    const socket = connect({ port, host: '127.0.0.1' }, () =>
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n`),
+    )
     socket.setTimeout(2000, () => socket.destroy())
     socket.once('data', (data) => {
       resolve(Number(data.toString('latin1', 9, 12)))

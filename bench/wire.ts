@@ -60,7 +60,13 @@ const sampling = { temperature: 0.7, max_tokens: 256, top_p: 1 }
 /** Between two chunks of a paced stream, in microseconds. */
 export const PACE_US = 20_000
 
-export type Bodies = { readonly chat1k: string; readonly chat16k: string; readonly stream: string; readonly paced: string; readonly embeddings: string }
+export type Bodies = {
+  readonly chat1k: string
+  readonly chat16k: string
+  readonly stream: string
+  readonly paced: string
+  readonly embeddings: string
+}
 
 export function bodies(model: string, embeddingModel: string): Bodies {
   const streamed = { model, ...sampling, stream: true, stream_options: { include_usage: true } }

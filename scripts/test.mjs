@@ -47,7 +47,9 @@ function count(outputFile, code) {
   } catch {
     return { passed: 0, failed: 1, skipped: 0 }
   }
-  const unloaded = report.testResults.filter((file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'))
+  const unloaded = report.testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
+  )
   const failed = report.numFailedTests + unloaded.length
   return {
     passed: report.numPassedTests,

@@ -2,7 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type EngineEntry, type ModelEntry, type NamesFile, type PlansFile, enginesFile, modelsFile, namesFile, plansFile } from './catalog/entry.ts'
+import {
+  type EngineEntry,
+  type ModelEntry,
+  type NamesFile,
+  type PlansFile,
+  enginesFile,
+  modelsFile,
+  namesFile,
+  plansFile,
+} from './catalog/entry.ts'
 import { readFile } from './catalog/read.ts'
 import { type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
 import { type RawFiles, readFiles } from './start/files.ts'

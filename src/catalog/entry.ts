@@ -86,13 +86,18 @@ const spec = {
 const voices = z.array(z.string()).optional()
 
 const instant = z.union([z.iso.datetime({ offset: true }), z.iso.date()])
-const deprecation = z.strictObject({
-  autoRemap: z.boolean(),
-  date: instant,
-  removesAt: instant,
-  startsAt: instant.optional(),
-  replacementModelId: id.optional(),
-})
+const deprecation = z
+  .strictObject({
+    autoRemap: z.boolean(),
+    date: instant,
+    removesAt: instant,
+    startsAt: instant.optional(),
+    replacementModelId: id.optional(),
+  })
+  .refine(({ startsAt, removesAt }) => startsAt === undefined || Date.parse(startsAt) <= Date.parse(removesAt), {
+    path: ['startsAt'],
+    error: 'must not be later than removesAt',
+  })
 
 const deployment = z.strictObject({
   engine: z.string().min(1).max(64),
@@ -163,7 +168,7 @@ export type Candidates = Readonly<Partial<Record<Modality, Readonly<Record<strin
 
 const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'must be the name of an environment variable')
 
-export const engineEntry = z.strictObject({
+const engineFields = z.strictObject({
   id: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 lower-case letters, digits and -'),
   kind: z.enum(['openai', 'anthropic', 'sandbox']),
   baseUrl: z.url({ protocol: /^https?$/ }).optional(),
@@ -180,6 +185,11 @@ export const engineEntry = z.strictObject({
   maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
   /** One sentence: what the operator does to bring it online. */
   remedy: z.string().min(1).max(300),
+})
+
+export const engineEntry = engineFields.refine(({ kind, baseUrl }) => kind === 'sandbox' || baseUrl !== undefined, {
+  path: ['baseUrl'],
+  error: 'is needed to reach an engine of this kind',
 })
 export type EngineEntry = z.infer<typeof engineEntry>
 export const enginesFile = z.array(engineEntry)

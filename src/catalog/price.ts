@@ -90,7 +90,8 @@ function one(entry: ModelEntry, unit: Unit, cost: Cost | undefined, field: strin
 
 /** Every number of a price must be whole nano-dollars, those too that no unit's price is made of yet. */
 function checkDeep(entry: ModelEntry, value: object, at: string, perMillion: boolean): void {
-  for (const [key, inner] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const inner: unknown = Reflect.get(value, key)
     const field = `${at}.${key}`
     if (typeof inner === 'object' && inner !== null) {
       checkDeep(entry, inner, field, perMillion)

@@ -44,8 +44,8 @@ export type EngineModel = {
 
 /** What an engine answered when asked whether it is there. */
 export type Reach =
-  | { readonly up: true; /** Null where the engine does not list its models. */ readonly models: readonly EngineModel[] | null }
-  | { readonly up: false; /** Our own constant words: `refused`, `timeout`, `unauthorized`, … */ readonly why: string }
+  | { readonly up: true /** Null where the engine does not list its models. */; readonly models: readonly EngineModel[] | null }
+  | { readonly up: false /** Our own constant words: `refused`, `timeout`, `unauthorized`, … */; readonly why: string }
 
 export type Engine = {
   /** Unique, lower-case, from the configuration: it may appear in logs, metrics and headers. */

@@ -53,7 +53,12 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS
 
 /** What is wrong with one field of a request, in the words and keys of zod. Made from schemas, never from values. */
-export type Issue = { readonly code: string; readonly path: readonly (string | number)[]; readonly message: string; readonly [more: string]: unknown }
+export type Issue = {
+  readonly code: string
+  readonly path: readonly (string | number)[]
+  readonly message: string
+  readonly [more: string]: unknown
+}
 
 export type FailOptions = {
   /**

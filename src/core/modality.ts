@@ -25,6 +25,8 @@ export type Bounds = { readonly contextTokens: number; readonly maxOutputTokens:
 export type Gauge<Request, Part> = {
   /** The most that the request can use: what is held. Cheap: never walks media. */
   ceiling(request: Request, bounds: Bounds): Usage
+  /** About how many input tokens the request has, for limits per minute. Cheap: never walks content. */
+  weight(request: Request): number
   /** What the request's own content counts for where no engine says; charged once anything was delivered. */
   opening(request: Request): Usage
   /** How many `unit`s this part counts for where no engine says. */

@@ -1,34 +1,23 @@
 /**
  * The network door: the only HTTP client. It sends no caller's identity, checks every address when the socket is
  * opened, bounds times and sizes, and turns whatever goes wrong into a `Failure` without a word of the upstream's.
- *
- * It keeps its own stack of undici clients, one socket each, because it must know which socket has served before: a
- * request may be sent again only where a kept-alive socket was closed under it, and then only on a fresh one.
  */
-import { Client, buildConnector } from 'undici'
 import type { Dispatcher } from 'undici'
 import { Failure, callerLeft, fail } from '../core/errors.ts'
-import { AddressRefused, allowsHost, guardedLookup } from './address-guard.ts'
+import { type Connection, type SocketOptions, Sockets } from './egress-sockets.ts'
 import { ERROR_BODY_BYTES, connectFailure, isReset, refusal } from './upstream-error.ts'
 import type { UpstreamHeaders } from './upstream-error.ts'
 
 /** A body that is taken whole may be this long. */
 export const COLLECTED_BYTES = 64 * 1024 * 1024
-/** Sockets to one upstream; a request beyond them is told that the model is at capacity. */
-const CONNECTIONS = 1024
-const CONNECT_MS = 10_000
 /** The longest wait that a timer takes. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 
-export type EgressOptions = {
+export type EgressOptions = SocketOptions & {
   /** Such as `http://127.0.0.1:11434/v1`; paths of requests are appended to it. */
   readonly baseUrl: string
   /** Sent with every request: the operator's key and the like. */
   readonly headers: Readonly<Record<string, string>>
-  /** Whether the upstream may be in this machine or its network. */
-  readonly allowPrivateAddresses: boolean
-  readonly maxConnections?: number
-  readonly connectMs?: number
 }
 
 export type EgressRequest = {
@@ -67,7 +56,8 @@ export class Egress {
   /** Throws a TypeError when the base URL is none of http or https. */
   constructor(options: EgressOptions) {
     const url = new URL(options.baseUrl)
-    if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError('the base URL of an engine starts with http:// or https://')
+    if (url.protocol !== 'http:' && url.protocol !== 'https:')
+      throw new TypeError('the base URL of an engine starts with http:// or https://')
     this.#sockets = new Sockets(url.origin, options)
     this.#basePath = url.pathname.endsWith('/') ? url.pathname.slice(0, -1) : url.pathname
     const headers = ['user-agent', 'rialto', 'content-type', 'application/json']
@@ -115,71 +105,6 @@ export class Egress {
   /** Closes every socket; requests under way fail. */
   close(): Promise<void> {
     return this.#sockets.close()
-  }
-}
-
-/** One socket, or the place of one: undici opens it with the first request. */
-type Connection = {
-  readonly client: Client
-  /** Whether it has brought a whole answer before: only then may the server have closed it in the meantime. */
-  served: boolean
-}
-
-class Sockets {
-  readonly #origin: string
-  readonly #options: Client.Options
-  readonly #limit: number
-  /** Last in, first out: few hot sockets, and the others close when their time is over. */
-  readonly #idle: Connection[] = []
-  readonly #all = new Set<Connection>()
-  #closed = false
-
-  constructor(origin: string, { allowPrivateAddresses, maxConnections, connectMs }: EgressOptions) {
-    this.#origin = origin
-    this.#limit = maxConnections ?? CONNECTIONS
-    const open = buildConnector({ allowH2: false, timeout: connectMs ?? CONNECT_MS, lookup: guardedLookup(allowPrivateAddresses) })
-    const connect: buildConnector.connector = (options, callback) => {
-      if (allowsHost(options.hostname, allowPrivateAddresses)) open(options, callback)
-      else callback(new AddressRefused(), null)
-    }
-    this.#options = { connect, pipelining: 1, allowH2: false }
-  }
-
-  take(fresh: boolean): Connection {
-    if (this.#closed) throw fail('SHUTTING_DOWN', { internal: 'engine_closed' })
-    const idle = fresh ? undefined : this.#idle.pop()
-    if (idle) return idle
-    if (this.#all.size >= this.#limit) throw fail('MODEL_AT_CAPACITY', { internal: 'engine_connections' })
-    const connection: Connection = { client: new Client(this.#origin, this.#options), served: false }
-    connection.client.on('disconnect', () => {
-      const at = this.#idle.indexOf(connection)
-      if (at === -1) return
-      this.#idle.splice(at, 1)
-      this.drop(connection)
-    })
-    this.#all.add(connection)
-    return connection
-  }
-
-  /** Gives back a connection whose answer was taken whole. */
-  giveBack(connection: Connection): void {
-    connection.served = true
-    if (this.#closed || connection.client.destroyed) this.drop(connection)
-    else this.#idle.push(connection)
-  }
-
-  /** Closes a connection in whatever state it is. */
-  drop(connection: Connection): void {
-    this.#all.delete(connection)
-    if (!connection.client.destroyed) connection.client.destroy(noop)
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    this.#idle.length = 0
-    const open = [...this.#all]
-    this.#all.clear()
-    await Promise.all(open.map(({ client }) => client.destroy()))
   }
 }
 
@@ -417,4 +342,3 @@ const refusalOf = ({ status, headers, text }: Refused): Failure => refusal(statu
 
 const expire = (exchange: Exchange): void => exchange.expired()
 const endTurn = (exchange: Exchange): void => exchange.turnEnded()
-const noop = (): void => {}

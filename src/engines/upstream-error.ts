@@ -79,7 +79,9 @@ const CONTEXT_PHRASES = [
 export function connectFailure(error: unknown): Failure {
   const code = codeOf(error)
   if (RESET_CODES.has(code)) return fail('INFERENCE_FAILED', { internal: 'upstream_reset' })
-  if (code.startsWith('HPE_')) return fail('INFERENCE_FAILED', { internal: 'upstream_protocol' })
+  // undici 8 leaves the code of its parser's errors undefined.
+  if (code.startsWith('HPE_') || (error instanceof Error && error.name === 'HTTPParserError'))
+    return fail('INFERENCE_FAILED', { internal: 'upstream_protocol' })
   if (TLS_CODE.test(code)) return fail('MODEL_OFFLINE', { internal: 'upstream_tls' })
   return fail('MODEL_OFFLINE', { internal: SOCKET_REASONS[code] ?? 'upstream_unreachable' })
 }

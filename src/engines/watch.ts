@@ -90,7 +90,10 @@ class Watch {
       const stop = (): void => settle({ up: false, why: 'stopped' })
       const cancel = this.#timers.after(PROBE_MS, () => settle({ up: false, why: 'timeout' }))
       this.#signal.addEventListener('abort', stop)
-      this.#engine.probe(limit.signal).then(settle, () => settle({ up: false, why: 'error' }))
+      probe(this.#engine, limit.signal).then(settle, () => settle({ up: false, why: 'error' }))
     })
   }
 }
+
+/** So that an engine that throws instead of rejecting is caught the same way. */
+const probe = async (engine: Engine, signal: AbortSignal): Promise<Reach> => engine.probe(signal)

@@ -53,7 +53,10 @@ describe('answers without thinking', () => {
       { type: 'delta', choice: 0, delta: { tool_calls: [{ index: 0, id: 'a' }] }, logprobs: null },
     ])
 
-    expect(parts.map((part) => (part.type === 'delta' ? part.delta : null))).toEqual([{ role: 'assistant' }, { tool_calls: [{ index: 0, id: 'a' }] }])
+    expect(parts.map((part) => (part.type === 'delta' ? part.delta : null))).toEqual([
+      { role: 'assistant' },
+      { tool_calls: [{ index: 0, id: 'a' }] },
+    ])
   })
 
   it('hold for whole answers, too', () => {
@@ -62,7 +65,14 @@ describe('answers without thinking', () => {
     withoutThinking(sink)([
       {
         type: 'whole',
-        choices: [{ index: 0, message: { role: 'assistant', content: '<think>x</think>\nyes', reasoning_content: 'x' }, finishReason: 'stop', logprobs: null }],
+        choices: [
+          {
+            index: 0,
+            message: { role: 'assistant', content: '<think>x</think>\nyes', reasoning_content: 'x' },
+            finishReason: 'stop',
+            logprobs: null,
+          },
+        ],
       },
     ])
 

@@ -28,20 +28,13 @@ const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE, OPTIONS'
 /** A flat list of names and values, as `writeHead` takes it: cheaper than an object. */
 export type Head = (string | number)[]
 
-/** The headers every answer has, then those that this request's envelope knows. */
-export function headOf(envelope: Envelope, version: string): Head {
-  const head: Head = [
-    'x-request-id',
-    envelope.requestId,
-    'CF-RAY',
-    envelope.requestId,
-    'x-venice-version',
-    version,
-    'access-control-allow-origin',
-    '*',
-    'access-control-expose-headers',
-    EXPOSED,
-  ]
+/**
+ * The headers every answer has, then those that this request's envelope knows. `crossOrigin`: a web page asks, and its
+ * browser wants to be told that it may; keys come in a header that the page must set itself, so any page may.
+ */
+export function headOf(envelope: Envelope, version: string, crossOrigin: boolean): Head {
+  const head: Head = ['x-request-id', envelope.requestId, 'CF-RAY', envelope.requestId, 'x-venice-version', version]
+  if (crossOrigin) head.push('access-control-allow-origin', '*', 'access-control-expose-headers', EXPOSED)
   if (envelope.model !== null) head.push('x-venice-model-id', ascii(envelope.model))
   if (envelope.modelName !== null) head.push('x-venice-model-name', ascii(envelope.modelName))
   if (envelope.balance !== null) head.push('x-venice-balance-usd', formatUsd(envelope.balance), 'x-venice-balance-diem', '0')

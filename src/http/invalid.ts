@@ -27,7 +27,12 @@ function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
 }
 
 function expectation(candidates: readonly z.core.$ZodIssue[][]): string {
-  const names = candidates.flatMap((of) => of.flatMap((one) => ('expected' in one ? [String(one.expected)] : [])))
+  const names = candidates.flatMap((of) =>
+    of.flatMap((one) => {
+      if (one.code === 'invalid_value') return one.values.map((value) => JSON.stringify(value))
+      return 'expected' in one ? [String(one.expected)] : []
+    }),
+  )
   return names.length > 0 ? `Invalid input: expected ${[...new Set(names)].join(' or ')}` : 'Invalid input'
 }
 

@@ -14,7 +14,13 @@ const brotliAsync = promisify(brotliCompress)
 const gzipAsync = promisify(gzip)
 
 /** Answers with a JSON value. The head is without content headers; they are added here. */
-export function replyJson(request: IncomingMessage, response: ServerResponse, status: number, head: Head, value: unknown): void | Promise<void> {
+export function replyJson(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  head: Head,
+  value: unknown,
+): void | Promise<void> {
   return replyText(request, response, status, head, 'application/json', JSON.stringify(value))
 }
 
@@ -53,9 +59,7 @@ async function replyCompressed(
   encoding: 'br' | 'gzip',
 ): Promise<void> {
   const packed =
-    encoding === 'br'
-      ? await brotliAsync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } })
-      : await gzipAsync(body, { level: 6 })
+    encoding === 'br' ? await brotliAsync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }) : await gzipAsync(body, { level: 6 })
   head.push('content-type', contentType, 'content-encoding', encoding, 'vary', 'accept-encoding', 'content-length', packed.length)
   response.writeHead(status, head)
   response.end(packed)

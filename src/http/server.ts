@@ -3,7 +3,8 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { Caller, Envelope } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Failure, fail } from '../core/errors.ts'
-import type { AnyEndpoint, Reply, Scope } from '../endpoints/endpoint.ts'
+import type { AnyEndpoint, Reply } from '../endpoints/endpoint.ts'
+import { requireScope } from '../keys/keys.ts'
 import type { Desk } from '../pipeline/desk.ts'
 import { parseJson, readBody, requireJson } from './body.ts'
 import { asFailure, errorBody, errorEvent } from './error-reply.ts'
@@ -25,10 +26,11 @@ export type DoorOptions = {
   readonly bodyMs: number
   readonly idleMs: number
   readonly pingMs: number
-  /** Who holds this key; throws 401, or 503 when that cannot be found out. */
-  readonly verify: (authorization: string | undefined, apiKey: string | undefined) => Caller | Promise<Caller>
-  /** Throws where this caller may not come in at all just now. */
-  readonly admit: (caller: Caller) => void
+  /**
+   * Who presents a key in one of these headers, if that caller may come in just now. Throws 401, 429 for who failed too
+   * often, or 503 when it cannot be found out. `address` is the caller's, for counting failures; it is not kept.
+   */
+  readonly enter: (authorization: string | undefined, apiKey: string | undefined, address: string) => Caller | Promise<Caller>
   readonly desk: (envelope: Envelope, signal: AbortSignal) => Desk
   /** Hears of every request once it is over: log, metrics, traces, abuse counting. Must not throw. */
   readonly over: (envelope: Envelope, durationMs: number, defect: unknown, traceparent: string | undefined) => void
@@ -58,6 +60,17 @@ export class Door {
     this.server.maxRequestsPerSocket = 0
   }
 
+  /** How many requests have not been answered to the end. */
+  get inFlight(): number {
+    return this.#open.size
+  }
+
+  /** The port it listens on, once it does. */
+  get port(): number {
+    const address = this.server.address()
+    return typeof address === 'object' && address ? address.port : 0
+  }
+
   get stopping(): boolean {
     return this.#stopping
   }
@@ -72,18 +85,24 @@ export class Door {
     })
   }
 
-  /** Stops accepting, lets what runs end for at most `graceMs`, then cancels it. Resolves when every connection is closed. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Stops accepting, lets what runs end for at most `graceMs`, then cancels it. Resolves when every connection is closed,
+   * with the number of requests that were cut off.
+   */
+  async close(graceMs: number): Promise<number> {
+    let cutOff = 0
     this.#stopping = true
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
     this.server.closeIdleConnections()
     const cut = setTimeout(() => {
+      cutOff = this.#open.size
       for (const controller of this.#open) controller.abort()
       // A moment for the last events and the settling of what was cut, then the sockets go.
       setTimeout(() => this.server.closeAllConnections(), 500).unref()
     }, graceMs)
     await closed
     clearTimeout(cut)
+    return cutOff
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -119,11 +138,11 @@ export class Door {
     envelope.endpoint = endpoint.path
     if (this.#stopping && endpoint.scope !== 'public') throw fail('SHUTTING_DOWN', { retryAfterMs: 5_000 })
     if (endpoint.scope !== 'public') {
-      const given = this.#options.verify(request.headers.authorization, header(request.headers['x-api-key']))
+      const { authorization, 'x-api-key': apiKey } = request.headers
+      const given = this.#options.enter(authorization, header(apiKey), request.socket.remoteAddress ?? '')
       const caller = given instanceof Promise ? await given : given
       envelope.caller = caller
-      requireScope(endpoint.scope, caller)
-      this.#options.admit(caller)
+      requireScope(caller, endpoint.scope)
     }
     const query = checked(endpoint.query, mark < 0 ? {} : queryOf(url.slice(mark + 1)))
     if (!endpoint.body) return this.#call(request, response, envelope, signal, match, query, undefined, 0)
@@ -156,8 +175,8 @@ export class Door {
   }
 
   async #write(request: IncomingMessage, response: ServerResponse, envelope: Envelope, reply: Reply): Promise<void> {
-    if (reply.type === 'events') return this.#stream(response, envelope, reply.write)
-    const head = headOf(envelope, this.#options.version)
+    if (reply.type === 'events') return this.#stream(request, response, envelope, reply.write)
+    const head = this.#head(request, envelope)
     this.#firstByte(envelope)
     switch (reply.type) {
       case 'json':
@@ -169,10 +188,15 @@ export class Door {
     }
   }
 
-  async #stream(response: ServerResponse, envelope: Envelope, write: (out: Events) => Promise<void>): Promise<void> {
+  async #stream(
+    request: IncomingMessage,
+    response: ServerResponse,
+    envelope: Envelope,
+    write: (out: Events) => Promise<void>,
+  ): Promise<void> {
     const open = (): void => {
       this.#firstByte(envelope)
-      const head = headOf(envelope, this.#options.version)
+      const head = this.#head(request, envelope)
       head.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no')
       response.writeHead(200, head)
     }
@@ -198,7 +222,7 @@ export class Door {
     envelope.code = failure.code
     envelope.internal = failure.internal ?? null
     if (response.headersSent || response.destroyed) return
-    const head: Head = headOf(envelope, this.#options.version)
+    const head: Head = this.#head(request, envelope)
     if (failure.retryAfterMs !== undefined) head.push('retry-after', Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))
     if (failure.code === 'METHOD_NOT_ALLOWED') head.push('allow', this.#router.methods(pathOf(request)).join(', '))
     if (failure.code === 'AUTHENTICATION_FAILED') head.push('www-authenticate', 'Bearer')
@@ -218,11 +242,12 @@ export class Door {
 
   #preflight(request: IncomingMessage, response: ServerResponse, envelope: Envelope): void {
     envelope.endpoint = 'preflight'
-    response.writeHead(204, [
-      ...headOf(envelope, this.#options.version),
-      ...preflightHead(header(request.headers['access-control-request-headers'])),
-    ])
+    response.writeHead(204, [...this.#head(request, envelope), ...preflightHead(header(request.headers['access-control-request-headers']))])
     response.end()
+  }
+
+  #head(request: IncomingMessage, envelope: Envelope): Head {
+    return headOf(envelope, this.#options.version, request.headers.origin !== undefined)
   }
 
   #firstByte(envelope: Envelope): void {
@@ -241,12 +266,6 @@ function lingeringClose(request: IncomingMessage, response: ServerResponse, head
   response.once('finish', () => {
     setTimeout(() => request.destroy(), lingerMs).unref()
   })
-}
-
-function requireScope(scope: Scope, caller: Caller): void {
-  if (scope === 'ADMIN' && caller.scope !== 'ADMIN') {
-    throw fail('UNAUTHORIZED', { say: 'This endpoint needs a key of type ADMIN' })
-  }
 }
 
 function checked(schema: AnyEndpoint['query'], value: unknown): unknown {

@@ -1,13 +1,13 @@
 /** What a request presents to be let in, and the key inside of it. */
 import { MAX_KEY_CHARS } from './secret-key.ts'
 
-/** The raw values of the two headers that may carry a key; where both are there, `Authorization` counts. */
-export type Credentials = { readonly authorization: string | undefined; readonly apiKey: string | undefined }
-
 const SCHEME = 'bearer '
 
-/** The key as it was presented, or null where there is none or it cannot be one. */
-export function keyOf({ authorization, apiKey }: Credentials): string | null {
+/**
+ * The key in the raw values of the headers `Authorization` and `x-api-key`, or null where there is none or it cannot be
+ * one. Where both are there, `Authorization` counts.
+ */
+export function keyOf(authorization: string | undefined, apiKey: string | undefined): string | null {
   const text = authorization === undefined ? apiKey : bearer(authorization)
   if (text === undefined) return null
   const key = text.trim()

@@ -1,22 +1,21 @@
 /** The first start's key: without it nobody could ever come in. */
 import type { Clock } from '../core/clock.ts'
 import type { AccountRow, KeyRow, Store } from '../core/store.ts'
-import { MAX_KEY_CHARS, SecretKey } from './secret-key.ts'
+import { SecretKey } from './secret-key.ts'
 
 /** The account of who runs the server, and its plan: without limits and without a bottom. */
 export const OPERATOR_ACCOUNT = 'operator'
 export const OPERATOR_PLAN = 'operator'
 
-/** Below this a key from the environment could be guessed. */
-export const MIN_ENVIRONMENT_KEY_CHARS = 16
-
 /** Fixed ids, so that processes that start at the same time agree on one row. */
 const GENERATED_KEY = 'first'
 const ENVIRONMENT_KEY = 'environment'
 
+type FirstKeyStore = Pick<Store, 'insertAccount' | 'countKeys' | 'keyByHash' | 'insertKey' | 'replaceKey'>
+
 export type FirstKeyOptions = {
-  /** The key that the operator chose, checked by `environmentKeyProblem`. */
-  readonly fromEnv: string | undefined
+  /** The key that the operator chose, or null; 16 to 256 visible ASCII characters, checked when it is read. */
+  readonly fromEnv: string | null
   readonly clock: Clock
 }
 
@@ -25,10 +24,10 @@ export type FirstKeyOptions = {
  * every start (and the one that was given so before no longer is). Without, one is made when there is no key at all.
  * Returns a key only when it was made just now: it can be shown this once.
  */
-export async function ensureFirstKey(store: Store, { fromEnv, clock }: FirstKeyOptions): Promise<SecretKey | null> {
+export async function ensureFirstKey(store: FirstKeyStore, { fromEnv, clock }: FirstKeyOptions): Promise<SecretKey | null> {
   const account: AccountRow = { id: OPERATOR_ACCOUNT, name: 'Operator', plan: OPERATOR_PLAN, creditNano: null, createdAt: clock.now() }
   await store.insertAccount(account)
-  if (fromEnv !== undefined) {
+  if (fromEnv !== null) {
     await ensureEnvironmentKey(store, new SecretKey(fromEnv), clock)
     return null
   }
@@ -39,23 +38,23 @@ export async function ensureFirstKey(store: Store, { fromEnv, clock }: FirstKeyO
   return (await store.insertKey(row)) ? key : null
 }
 
-/** What is wrong with a key from the environment, in words to go behind its name, or null. */
-export function environmentKeyProblem(text: string): string | null {
-  if (!/^[\x21-\x7e]+$/.test(text)) return 'must be made of visible ASCII characters, without spaces'
-  if (text.length < MIN_ENVIRONMENT_KEY_CHARS) return `must have at least ${MIN_ENVIRONMENT_KEY_CHARS} characters`
-  if (text.length > MAX_KEY_CHARS) return `must have at most ${MAX_KEY_CHARS} characters`
-  return null
-}
-
-async function ensureEnvironmentKey(store: Store, key: SecretKey, clock: Clock): Promise<void> {
+async function ensureEnvironmentKey(store: FirstKeyStore, key: SecretKey, clock: Clock): Promise<void> {
   const row = adminRow(ENVIRONMENT_KEY, key, 'From the environment', clock)
   const same = await store.keyByHash(key.hash)
   if (same) {
     const valid = same.scope === 'ADMIN' && same.revokedAt === null && (same.expiresAt === null || same.expiresAt > clock.now())
     if (!valid) await store.replaceKey({ ...same, scope: 'ADMIN', revokedAt: null, expiresAt: null })
+    // It came in another way before; what the environment said last is over all the same.
+    if (same.id !== ENVIRONMENT_KEY) await store.replaceKey({ ...row, ...blank(), revokedAt: clock.now() })
     return
   }
   if (!(await store.insertKey(row))) await store.replaceKey(row)
+}
+
+/** The hash of a key that nobody has. */
+function blank(): Pick<KeyRow, 'hash' | 'last6'> {
+  const { hash, last6 } = SecretKey.mint()
+  return { hash, last6 }
 }
 
 const adminRow = (id: string, key: SecretKey, description: string, clock: Clock): KeyRow => ({

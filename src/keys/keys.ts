@@ -9,7 +9,6 @@ import { fail } from '../core/errors.ts'
 import type { Failure } from '../core/errors.ts'
 import type { KeyRow, Store } from '../core/store.ts'
 import { keyOf } from './credentials.ts'
-import type { Credentials } from './credentials.ts'
 import { hashKey } from './secret-key.ts'
 
 /** How many valid keys are remembered; the one that was used longest ago makes room. */
@@ -51,12 +50,12 @@ export class Keys {
   }
 
   /**
-   * The caller behind a credential; a promise only where the store must be asked. Throws (or rejects with)
+   * The caller behind the raw values of the headers `Authorization` and `x-api-key`; a promise only where the store must be asked. Throws (or rejects with)
    * `AUTHENTICATION_FAILED`, in the same words whatever is wrong, so that they say nothing about which keys exist;
    * with a 503 where it cannot be known, because the store is away.
    */
-  verify(credentials: Credentials): Caller | Promise<Caller> {
-    const key = keyOf(credentials)
+  verify(authorization: string | undefined, apiKey: string | undefined): Caller | Promise<Caller> {
+    const key = keyOf(authorization, apiKey)
     if (key === null) throw refused('no usable credential')
     const hash = hashKey(key)
     const tick = this.#clock.tick()
@@ -160,10 +159,11 @@ const callerOf = (row: KeyRow, plan: string): Caller =>
 /** Puts an entry last and, where the map is full, lets the first one go. */
 function remember<Value>(map: Map<string, Value>, hash: string, value: Value, limit: number): void {
   map.delete(hash)
-  if (map.size >= limit) for (const oldest of map.keys()) {
-    map.delete(oldest)
-    break
-  }
+  if (map.size >= limit)
+    for (const oldest of map.keys()) {
+      map.delete(oldest)
+      break
+    }
   map.set(hash, value)
 }
 

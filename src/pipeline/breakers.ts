@@ -32,7 +32,7 @@ export class Breakers {
   readonly #clock: Clock
   readonly #changed: (deployment: Deployment, open: boolean) => void
 
-  /** `changed` hears of every opening, and of every closing by a successful probe. */
+  /** `changed` hears of every opening, again after a failed probe, and of the closing by a successful one. */
   constructor(clock: Clock, changed: (deployment: Deployment, open: boolean) => void) {
     this.#clock = clock
     this.#changed = changed
@@ -66,7 +66,7 @@ export class Breakers {
     if (!wasProbe && (state.openUntil !== 0 || state.failures < FAILURES_TO_OPEN)) return
     state.openMs = Math.min(OPEN_MAX_MS, wasProbe ? state.openMs * 2 : OPEN_MS)
     state.openUntil = this.#clock.tick() + state.openMs
-    if (!wasProbe) this.#changed(deployment, true)
+    this.#changed(deployment, true)
   }
 
   /** The engine answered 429: it lives, and wants to be left alone for `retryAfterMs`. */

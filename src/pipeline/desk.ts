@@ -1,28 +1,59 @@
 /** What an endpoint can reach, already bound to the caller of this one request. */
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Envelope, Sink } from '../core/call.ts'
-import type { Modality, PartOf, RequestOf, Runnable } from '../core/modality.ts'
 import type { SandboxOrders } from '../core/modalities/text.ts'
+import type { Modality, PartOf, RequestOf, Runnable } from '../core/modality.ts'
 import type { Model } from '../core/model.ts'
-import type { Outcome } from './serve.ts'
+import { isOrder, parseOrders } from '../engines/sandbox/orders.ts'
+import { type Outcome, type ServeRooms, serve } from './serve.ts'
 
+/** The model that a name means. */
 export type Named = {
   readonly model: Model
+  /** The features that the suffix of the name asks for. */
   readonly flags: ReadonlyMap<string, string>
-  /** What the suffix of a sandbox model orders; null for every other model. */
+  /** What the suffix of a sandbox model orders; null for every other name. */
   readonly orders: SandboxOrders | null
 }
 
-export type Desk = {
+export class Desk {
   readonly envelope: Envelope
   /** Aborted when the caller leaves or the server stops. */
   readonly signal: AbortSignal
   readonly catalog: Catalog
+  readonly #rooms: ServeRooms
+
+  constructor(rooms: ServeRooms & { readonly catalog: Catalog }, envelope: Envelope, signal: AbortSignal) {
+    this.envelope = envelope
+    this.signal = signal
+    this.catalog = rooms.catalog
+    this.#rooms = rooms
+  }
+
   /**
    * The model that this name means, and what its suffix says. From here on the envelope knows the model.
-   * Throws 404, 410 or a 400 that names `model`.
+   * Throws 404, 410, or a 400 that names `model`.
    */
-  model(modality: Modality, name: string): Named
-  /** Serves one run: limits, hold, engine, meter, settle. Resolves when all parts went into the sink and it is paid. */
-  run<M extends Runnable>(modality: M, model: Model, request: RequestOf<M>, sink: Sink<PartOf<M>>): Promise<Outcome>
+  model(modality: Modality, name: string): Named {
+    const { model, flags, deprecation } = this.catalog.resolve(name, modality)
+    this.envelope.modality = modality
+    this.envelope.model = model.id
+    this.envelope.modelName = model.name
+    this.envelope.deprecation = deprecation
+    return { model, flags, orders: flags.size > 0 ? ordersIn(flags) : null }
+  }
+
+  /**
+   * Serves one run: limits, hold, engine, meter, settle. Resolves when all its parts went into the sink and it is
+   * paid; rejects with what refused or broke it. The caller's leaving cancels it.
+   */
+  run<M extends Runnable>(modality: M, model: Model, request: RequestOf<M>, sink: Sink<PartOf<M>>): Promise<Outcome> {
+    return serve(this.#rooms, this.envelope, modality, model, request, sink, this.signal)
+  }
+}
+
+/** The catalogue lets orders pass for sandbox models only. */
+function ordersIn(flags: ReadonlyMap<string, string>): SandboxOrders | null {
+  const orders = [...flags].filter(([flag]) => isOrder(flag)).map(([flag, value]) => `${flag}=${value}`)
+  return orders.length > 0 ? parseOrders(orders.join('&')) : null
 }

@@ -66,7 +66,13 @@ describe('failover', () => {
   it.each(['MODEL_OVERLOADED', 'INFERENCE_FAILED', 'MODEL_AT_CAPACITY', 'MODEL_OFFLINE', 'REQUEST_TIMEOUT'] as const)(
     'takes the next deployment on %s when nothing has reached the caller',
     async (code) => {
-      const { go, parts, outcomes, envelope } = given([engineOf('a', fails(() => fail(code))), engineOf('b', works)])
+      const { go, parts, outcomes, envelope } = given([
+        engineOf(
+          'a',
+          fails(() => fail(code)),
+        ),
+        engineOf('b', works),
+      ])
 
       await go()
 
@@ -76,12 +82,21 @@ describe('failover', () => {
     },
   )
 
-  it.each(['INVALID_REQUEST', 'TOO_MANY_TOKENS', 'CONTENT_POLICY_VIOLATION'] as const)('is not tried on %s: the request is at fault', async (code) => {
-    const { go, outcomes } = given([engineOf('a', fails(() => fail(code))), engineOf('b', works)])
+  it.each(['INVALID_REQUEST', 'TOO_MANY_TOKENS', 'CONTENT_POLICY_VIOLATION'] as const)(
+    'is not tried on %s: the request is at fault',
+    async (code) => {
+      const { go, outcomes } = given([
+        engineOf(
+          'a',
+          fails(() => fail(code)),
+        ),
+        engineOf('b', works),
+      ])
 
-    expect(await codeOf(go())).toBe(code)
-    expect(outcomes).toEqual(['a failed'])
-  })
+      expect(await codeOf(go())).toBe(code)
+      expect(outcomes).toEqual(['a failed'])
+    },
+  )
 
   it('is not tried once a part has gone out', async () => {
     const dies: Run = async (_task, sink) => {
@@ -120,7 +135,12 @@ describe('failover', () => {
   })
 
   it('leaves an engine alone for as long as it asked, and tells the caller how long', async () => {
-    const { go, outcomes } = given([engineOf('a', fails(() => fail('MODEL_OVERLOADED', { retryAfterMs: 9_000 })))])
+    const { go, outcomes } = given([
+      engineOf(
+        'a',
+        fails(() => fail('MODEL_OVERLOADED', { retryAfterMs: 9_000 })),
+      ),
+    ])
 
     await go().catch(() => undefined)
     const second = go()
@@ -136,7 +156,13 @@ describe('failover', () => {
   })
 
   it('never hides a defect of our own behind another engine', async () => {
-    const { go, outcomes } = given([engineOf('a', fails(() => new TypeError('x'))), engineOf('b', works)])
+    const { go, outcomes } = given([
+      engineOf(
+        'a',
+        fails(() => new TypeError('x')),
+      ),
+      engineOf('b', works),
+    ])
 
     await expect(go()).rejects.toBeInstanceOf(TypeError)
     expect(outcomes).toEqual(['a failed'])

@@ -2,6 +2,7 @@
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Envelope, Finish, Sink } from '../core/call.ts'
 import type { Engine } from '../core/engine.ts'
+import { ORDERED } from '../engines/sandbox/orders.ts'
 import { ERRORS, Failure, callerLeft, fail, failField, isCallerLeft } from '../core/errors.ts'
 import type { PartOf, RequestOf, Runnable } from '../core/modality.ts'
 import type { Deployment, Model } from '../core/model.ts'
@@ -86,7 +87,8 @@ function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signa
     rooms.breakers.undecided(deployment)
     throw error
   }
-  if (error.code === 'MODEL_OVERLOADED') rooms.breakers.asked(deployment, error.retryAfterMs ?? null)
+  if (error.internal === ORDERED) rooms.breakers.undecided(deployment)
+  else if (error.code === 'MODEL_OVERLOADED') rooms.breakers.asked(deployment, error.retryAfterMs ?? null)
   else if (ERRORS[error.code].retryable) rooms.breakers.failed(deployment)
   else rooms.breakers.undecided(deployment)
   return error

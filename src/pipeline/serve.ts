@@ -1,17 +1,20 @@
 /** The path of every run: admit, hold, run, meter, settle. One function, whatever the modality. */
 import type { Envelope, Finish, Sink } from '../core/call.ts'
-import { fail, isCallerLeft } from '../core/errors.ts'
+import { fail } from '../core/errors.ts'
+import type { Clock } from '../core/clock.ts'
 import { GAUGES, type Gauge, type PartOf, type RequestOf, type Runnable } from '../core/modality.ts'
 import type { Model } from '../core/model.ts'
-import { type Amount, lines, total } from '../core/money.ts'
+import type { Amount } from '../core/money.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Limits } from '../limits/limits.ts'
-import type { Ledger } from '../money/ledger.ts'
+import type { Hold, Ledger } from '../money/ledger.ts'
+import { price, quote } from '../money/price.ts'
 import { type InvokeRooms, invoke } from './invoke.ts'
 
 export type ServeRooms = InvokeRooms & {
   readonly limits: Limits
   readonly ledger: Ledger
+  readonly clock: Clock
 }
 
 /** What a run used and what was charged for it. */
@@ -37,9 +40,18 @@ export async function serve<M extends Runnable>(
   if (!caller) throw fail('AUTHENTICATION_FAILED')
   const gauge: Gauge<RequestOf<M>, PartOf<M>> = GAUGES[modality]
   const ceiling = gauge.ceiling(request, model.bounds)
-  const ticket = admit(rooms, envelope, modality, model, ceiling)
-  const held = rooms.ledger.hold(envelope.requestId, caller, total(lines(model.prices, ceiling)))
-  const hold = held instanceof Promise ? await held : held
+  const ticket = rooms.limits.admit(caller, model, gauge.weight(request))
+  envelope.requests = ticket.requests
+  envelope.tokens = ticket.tokens
+  if (!ticket.ok) throw ticket.failure
+  let hold: Hold
+  try {
+    const held = rooms.ledger.hold(envelope.requestId, caller, quote(model.prices, ceiling))
+    hold = held instanceof Promise ? await held : held
+  } catch (error) {
+    rooms.limits.settle(ticket, 0)
+    throw error
+  }
   envelope.balance = hold.balance
   const meter = new Meter(gauge, request)
   let finish: Finish | null = null
@@ -49,7 +61,7 @@ export async function serve<M extends Runnable>(
   } finally {
     const usage = finish?.usage ?? meter.usage()
     const executionMs = Math.round(rooms.clock.tick() - envelope.startedTick)
-    const cost = rooms.ledger.settle(hold, lines(model.prices, usage), { model: model.id, modality, executionMs })
+    const cost = rooms.ledger.settle(hold, price(model.prices, usage), { model: model.id, modality, executionMs })
     rooms.limits.settle(ticket, tokensOf(usage))
     envelope.usage = usage
     envelope.cost = cost

@@ -14,7 +14,7 @@ export const VARIABLES: readonly { readonly name: string; readonly takes: string
   { name: 'PORT', takes: 'the port to listen on, 0 to 65535 (0: any free one); default 8080' },
   { name: 'HOST', takes: 'the address to listen on; default 127.0.0.1' },
   { name: 'RIALTO_HOME', takes: 'the folder for data; default ~/.rialto' },
-  { name: 'RIALTO_ADMIN_KEY', takes: 'the first key, 16 to 256 printable characters without spaces; default: one is made' },
+  { name: 'RIALTO_ADMIN_KEY', takes: 'the first key, 16 to 256 visible ASCII characters; default: one is made and shown once' },
   { name: 'RIALTO_CONFIG', takes: 'a folder of configuration files that is laid over config/' },
   { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', takes: 'the http(s) address of an OpenTelemetry collector; default: no traces' },
 ]
@@ -60,14 +60,16 @@ function portOf(value: string | null): number {
 
 function hostOf(value: string | null): string {
   if (value === null) return '127.0.0.1'
-  if (/[\s/]/.test(value) || /^\w+:\/\//.test(value)) throw new StartError(`HOST takes an address or a host name without port or path, not "${value}".`)
+  if (/[\s/]/.test(value) || /^\w+:\/\//.test(value))
+    throw new StartError(`HOST takes an address or a host name without port or path, not "${value}".`)
   return value.replace(/^\[(.*)\]$/, '$1')
 }
 
 /** The value is a secret: the sentence does not repeat it. */
 function keyOf(value: string | null): string | null {
   if (value === null) return null
-  if (!/^[\x21-\x7e]{16,256}$/.test(value)) throw new StartError('RIALTO_ADMIN_KEY takes 16 to 256 printable ASCII characters without spaces.')
+  if (!/^[\x21-\x7e]{16,256}$/.test(value))
+    throw new StartError('RIALTO_ADMIN_KEY takes 16 to 256 visible ASCII characters, without spaces.')
   return value
 }
 

@@ -18,11 +18,8 @@ const put = (path: string, value: unknown): void => {
 
 describe('an overlay', () => {
   it('changes one field of an entry, adds entries and takes them away', () => {
-    put('base/models/text.json', [
-      { id: 'a', spec: { name: 'A', pricing: { input: 1 } }, deployments: [{ engine: 'x' }] },
-      { id: 'b' },
-    ])
-    put('over/models/text.json', [{ id: 'a', spec: { pricing: { input: 2 } }, deployments: [{ engine: 'y' }] }, ])
+    put('base/models/text.json', [{ id: 'a', spec: { name: 'A', pricing: { input: 1 } }, deployments: [{ engine: 'x' }] }, { id: 'b' }])
+    put('over/models/text.json', [{ id: 'a', spec: { pricing: { input: 2 } }, deployments: [{ engine: 'y' }] }])
     put('over/models/own.json', [{ id: 'c' }, { id: 'b', remove: true }])
 
     const { models } = readFiles(join(folder, 'base'), join(folder, 'over'))

@@ -203,17 +203,17 @@ function describeMoney(store: () => Store): void {
 
 function describeRefusals(store: () => Store): void {
   it('lists the refusals of one account, the latest first, up to the limit', async () => {
-    const row = (at: number, accountId = 'a1'): RefusalRow => ({ at, accountId, keyId: 'k1', model: 'm', kind: 'RPM' })
-
-    await store().insertRefusals([row(1), row(2, 'a2'), row(3)])
+    await store().insertRefusals([refusal(1), refusal(2, 'a2'), refusal(3)])
     await store().insertRefusals([])
-    await store().insertRefusals([row(4)])
+    await store().insertRefusals([refusal(4)])
 
-    expect(await store().refusals('a1', 2)).toEqual([row(4), row(3)])
+    expect(await store().refusals('a1', 2)).toEqual([refusal(4), refusal(3)])
     expect(await store().refusals('a1', 50)).toHaveLength(3)
     expect(await store().refusals('a3', 50)).toEqual([])
   })
 }
+
+const refusal = (at: number, accountId = 'a1'): RefusalRow => ({ at, accountId, keyId: 'k1', model: 'm', kind: 'RPM' })
 
 function transfer(id: string, amount: bigint): Transfer {
   return { id, at: 1_763_880_000_123, fromBook: 'account:a1', toBook: 'revenue', amount, kind: 'settle' }

@@ -56,6 +56,7 @@ const envelope = (change: Partial<Envelope> = {}): Envelope => ({
   requests: null,
   tokens: null,
   deprecation: null,
+  finishReasons: [],
   firstByteMs: 12.34567,
   ...change,
 })
@@ -273,12 +274,12 @@ describe('the buffer', () => {
     vi.useRealTimers()
     const paper = new Paper()
     const log = new Log(paper, clock)
-    log.event('server_stopped', { runs_cut: 0 })
+    log.event('server_stopped', {})
     await log.close()
     const asleep = new Paper()
     asleep.room = 0
     const stuck = new Log(asleep, clock)
-    stuck.event('server_stopped', { runs_cut: 0 })
+    stuck.event('server_stopped', {})
     await stuck.close()
 
     expect(paper.lines).toHaveLength(1)

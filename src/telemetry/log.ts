@@ -29,13 +29,13 @@ export type LogFormat = 'json' | 'text'
 export type LogEvents = {
   server_started: { host: string; port: number; version: string; ready_ms: number }
   server_stopping: { signal: string; runs_in_flight: number }
-  server_stopped: { runs_cut: number }
+  server_stopped: Record<never, never>
   catalog_loaded: { models: number; engines: number }
   key_created: { key: string; account: string }
   engine_up: { engine: string; models: number | null }
   engine_down: { engine: string; why: string }
   engine_found: { engine: string }
-  breaker_open: { engine: string; model: string | null; failures: number }
+  breaker_open: { engine: string; model: string | null }
   breaker_closed: { engine: string; model: string | null }
   store_away: { why: string }
   store_back: { away_ms: number }

@@ -26,6 +26,7 @@ const envelope = (change: Partial<Envelope> = {}): Envelope => ({
   requests: null,
   tokens: null,
   deprecation: null,
+  finishReasons: [],
   firstByteMs: 20,
   ...change,
 })

@@ -9,7 +9,6 @@
 import type { Context, Span, SpanContext } from '@opentelemetry/api'
 import type { BatchSpanProcessorOptions } from '@opentelemetry/sdk-trace'
 import type { Envelope } from '../core/call.ts'
-import type { FinishReason } from '../core/modalities/text.ts'
 import type { Modality } from '../core/modality.ts'
 
 /** Spans that wait for the collector; more are dropped. */
@@ -21,12 +20,10 @@ const CLOSE_MS = 2000
 
 export type Traces = {
   /**
-   * Begins the span of a run; `traceparent` is the caller's W3C header, a parent if it is well formed. Null without
-   * tracing. A span that is never ended is never sent.
+   * Makes the span of a run that is over, with what its envelope says; `traceparent` is the caller's W3C header, a parent
+   * if it is well formed. Nothing without tracing.
    */
-  start(envelope: Envelope, traceparent: string | null): Span | null
-  /** Ends it with what the envelope says by now. */
-  end(span: Span | null, envelope: Envelope, durationMs: number, finishReasons: readonly FinishReason[]): void
+  record(envelope: Envelope, durationMs: number, traceparent: string | null): void
   /** Sends what waits, for at most two seconds. */
   close(): Promise<void>
 }
@@ -42,7 +39,7 @@ export type TracesOptions = {
   readonly onExport?: (taken: boolean, spans: number) => void
 }
 
-export const NO_TRACES: Traces = { start: () => null, end: () => undefined, close: () => Promise.resolve() }
+export const NO_TRACES: Traces = { record: () => undefined, close: () => Promise.resolve() }
 
 export async function openTraces(options: TracesOptions): Promise<Traces> {
   const { otlpEndpoint } = options
@@ -71,16 +68,12 @@ export async function openTraces(options: TracesOptions): Promise<Traces> {
   const root = api.ROOT_CONTEXT
 
   return {
-    start(envelope, traceparent) {
+    record(envelope, durationMs, traceparent) {
       const parent = traceparent === null ? null : parseTraceparent(traceparent)
       const context: Context = parent ? api.trace.setSpanContext(root, parent) : root
-      const operation = operationOf(envelope.modality)
-      return tracer.startSpan(operation, { kind: api.SpanKind.SERVER, startTime: envelope.startedAt, attributes: server }, context)
-    },
-
-    end(span, envelope, durationMs, finishReasons) {
-      if (!span) return
-      describe(span, envelope, finishReasons)
+      const options = { kind: api.SpanKind.SERVER, startTime: envelope.startedAt, attributes: server }
+      const span = tracer.startSpan(operationOf(envelope.modality), options, context)
+      describe(span, envelope)
       if (envelope.status >= 500) span.setStatus({ code: api.SpanStatusCode.ERROR })
       span.end(envelope.startedAt + durationMs)
     },
@@ -89,7 +82,8 @@ export async function openTraces(options: TracesOptions): Promise<Traces> {
   }
 }
 
-function describe(span: Span, envelope: Envelope, finishReasons: readonly FinishReason[]): void {
+function describe(span: Span, envelope: Envelope): void {
+  const { finishReasons } = envelope
   const operation = operationOf(envelope.modality)
   span.updateName(envelope.model === null ? operation : `${operation} ${envelope.model}`)
   span.setAttribute('gen_ai.operation.name', operation)

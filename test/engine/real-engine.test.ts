@@ -1,4 +1,4 @@
-import OpenAI from 'openai'
+import OpenAI, { APIUserAbortError } from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRialto } from '../harness/rialto.ts'
 import type { Rialto } from '../harness/rialto.ts'
@@ -20,6 +20,7 @@ describe.skipIf(none !== null)(none === null ? name : `${name} (skipped: ${none}
   beforeAll(async () => {
     engine = await startLlamaServer()
     rialto = await startRialto({ env: { RIALTO_LLAMA_URL: engine.url } })
+    await Promise.all([rialto.online(engine.chatModel), rialto.online(engine.embeddingModel)])
     client = new OpenAI({ baseURL: rialto.url, apiKey: rialto.key, maxRetries: 0 })
   })
   afterAll(async () => {
@@ -49,7 +50,8 @@ describe.skipIf(none !== null)(none === null ? name : `${name} (skipped: ${none}
       stream: true,
       stream_options: { include_usage: true },
     })
-    const chunks = await Array.fromAsync(stream)
+    const chunks = []
+    for await (const chunk of stream) chunks.push(chunk)
 
     const texts = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').filter((text) => text !== '')
     expect(texts).toEqual(['Grüß', ' dich', ' and', ' welcome'])
@@ -60,18 +62,16 @@ describe.skipIf(none !== null)(none === null ? name : `${name} (skipped: ${none}
   })
 
   test('an unstreamed chat says what the prompt asks for', async () => {
-    const about = async (content: string): Promise<string | null | undefined> => {
-      const { choices } = await client.chat.completions.create({
-        model: engine.chatModel,
-        messages: [{ role: 'user', content }],
-        max_tokens: 12,
-      })
-      return choices[0]?.message.content
-    }
+    const questions = ['hello there', 'what now?', 'count for me']
 
-    const answers = await Promise.all([about('hello there'), about('what now?'), about('count for me')])
+    const answers = await Promise.all(
+      questions.map((content) =>
+        client.chat.completions.create({ model: engine.chatModel, messages: [{ role: 'user', content }], max_tokens: 12 }),
+      ),
+    )
 
-    expect(answers).toEqual([TOPICS.greeting.says, TOPICS.other.says, TOPICS.counting.says])
+    const said = answers.map(({ choices }) => choices[0]?.message.content)
+    expect(said).toEqual([TOPICS.greeting.says, TOPICS.other.says, TOPICS.counting.says])
   })
 
   test('max_tokens ends an endless answer after so many tokens, and says that it was the length', async () => {
@@ -106,7 +106,7 @@ describe.skipIf(none !== null)(none === null ? name : `${name} (skipped: ${none}
     await engine.begun(before + 1)
     left.abort()
 
-    await expect(chat).rejects.toThrow(OpenAI.APIUserAbortError)
+    await expect(chat).rejects.toThrow(APIUserAbortError)
     const { reason, outputTokens } = await engine.chatEnded(before + 1)
     expect(reason).toBe('abort')
     expect(outputTokens).toBeLessThan(1_000)

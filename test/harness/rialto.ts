@@ -11,6 +11,8 @@ const ROOT = dirname(dirname(import.meta.dirname))
 const START_MS = 20_000
 const STOP_MS = 15_000
 const ASK_AGAIN_MS = 50
+/** Nobody listens there: an engine that happens to run on this machine is no part of a test. */
+const NOWHERE = 'http://127.0.0.1:1/v1'
 const MAX_LOG_CHARS = 4 * 1024 * 1024
 
 export type RialtoOptions = {
@@ -32,6 +34,8 @@ export type Rialto = {
   /** The data folder. */
   readonly home: string
   readonly pid: number
+  /** Waits until this model is in the catalogue and not offline: engines are looked for while requests are served already. */
+  online(model: string): Promise<void>
   /** All that it has printed so far, both streams. */
   logs(): string
   /** Asks it to stop and waits until it has; kills it where it takes too long. Resolves with its exit code, null when killed. */
@@ -53,6 +57,10 @@ export async function startRialto({ env = {}, config, home }: RialtoOptions = {}
       PORT: '0',
       RIALTO_HOME: data,
       RIALTO_ADMIN_KEY: key,
+      RIALTO_OLLAMA_URL: NOWHERE,
+      RIALTO_LMSTUDIO_URL: NOWHERE,
+      RIALTO_LLAMA_URL: NOWHERE,
+      RIALTO_VLLM_URL: NOWHERE,
       ...(config === undefined ? {} : { RIALTO_CONFIG: overlay }),
       ...env,
     },
@@ -68,8 +76,21 @@ export async function startRialto({ env = {}, config, home }: RialtoOptions = {}
   try {
     const signal = AbortSignal.timeout(START_MS)
     const origin = await baseOf(child, printed, signal)
-    await ready(`${origin}/health/ready`, child, printed, signal)
-    return { url: `${origin}/api/v1`, origin, key, home: data, pid: child.pid ?? 0, logs: () => printed.text, stop }
+    const url = `${origin}/api/v1`
+    await until(`${url}/health/ready`, {}, (response) => response.ok, signal, printed)
+    return {
+      url,
+      origin,
+      key,
+      home: data,
+      pid: child.pid ?? 0,
+      logs: () => printed.text,
+      async online(model) {
+        const headers = { authorization: `Bearer ${key}` }
+        await until(`${url}/models/${model}`, headers, isOnline, AbortSignal.timeout(START_MS), printed)
+      },
+      stop,
+    }
   } catch (error) {
     await stop()
     throw error
@@ -107,20 +128,30 @@ async function baseOf(child: ChildProcess, printed: Printed, signal: AbortSignal
   }
 }
 
-async function ready(url: string, child: ChildProcess, printed: Printed, signal: AbortSignal): Promise<void> {
+/** Asks again and again until the answer is as wanted. */
+async function until(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  wanted: (response: Response, text: string) => boolean,
+  signal: AbortSignal,
+  printed: Printed,
+): Promise<void> {
   let last = 'no answer'
-  while (!signal.aborted && child.exitCode === null) {
+  while (!signal.aborted) {
     try {
-      const response = await fetch(url, { signal })
-      last = `${response.status} ${await response.text()}`
-      if (response.ok) return
+      const response = await fetch(url, { headers, signal })
+      const text = await response.text()
+      if (wanted(response, text)) return
+      last = `${response.status} ${text}`
     } catch (error) {
       last = String(error)
     }
     await pause(ASK_AGAIN_MS)
   }
-  throw new Error(`Rialto was not ready in time: ${last}\n${printed.text}`)
+  throw new Error(`${url} did not answer as it should in time: ${last}\n${printed.text}`)
 }
+
+const isOnline = ({ ok }: Response, text: string): boolean => ok && text.includes('"offline":false')
 
 async function end(child: ChildProcess): Promise<number | null> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return child.exitCode

@@ -1,18 +1,25 @@
 /** What may happen in one place only: the ways out of the process, the clock, the environment, the database. */
-import type { Node } from 'typescript/unstable/ast'
+import type { Node, ObjectBindingPattern } from 'typescript/unstable/ast'
 import {
   isCallExpression,
+  isElementAccessExpression,
   isIdentifier,
   isNewExpression,
   isNoSubstitutionTemplateLiteral,
+  isObjectBindingPattern,
   isPropertyAccessExpression,
   isStringLiteral,
   isTemplateHead,
+  isVariableDeclaration,
 } from 'typescript/unstable/ast/is'
 import { type Finding, isTest, lineOf, type Source } from './sources.ts'
 import { imports } from './storeys.ts'
 
 type Place = { readonly allowed: RegExp; readonly why: string }
+
+const CLOCK = /^(Date\.now|Math\.random)$/
+
+const DISK = /^(writeFile|writeFileSync|appendFile|appendFileSync|createWriteStream)$/
 
 /** Modules by name, or by the start of a name that ends in `/`. */
 const MODULES: readonly (readonly [RegExp, Place])[] = [
@@ -20,7 +27,10 @@ const MODULES: readonly (readonly [RegExp, Place])[] = [
   [/^(node:)?(https|http2|dgram)$/, { allowed: /^$/, why: 'nothing speaks to the network but src/engines/egress.ts' }],
   [
     /^(node:)?(net|tls|dns|dns\/promises)$/,
-    { allowed: /^src\/(engines|http)\/[^/]+\.ts$|^src\/(main|config)\.ts$/, why: 'sockets and addresses are for src/engines and src/http' },
+    {
+      allowed: /^src\/(engines|http)\/[^/]+\.ts$|^src\/telemetry\/log[^/]*\.ts$|^src\/(main|config)\.ts$|^src\/start\//,
+      why: 'sockets and addresses are for src/engines and src/http',
+    },
   ],
   [/^(node:)?http$/, { allowed: /^src\/http\//, why: 'the only server is src/http' }],
   [
@@ -29,6 +39,7 @@ const MODULES: readonly (readonly [RegExp, Place])[] = [
   ],
   [/^(node:sqlite|kysely|kysely\/.*|pg)$/, { allowed: /^src\/store\//, why: 'the database is for src/store' }],
   [/^(prom-client|@opentelemetry\/.*)$/, { allowed: /^src\/telemetry\//, why: 'metrics and traces are for src/telemetry' }],
+  [/^(node:)?process$/, { allowed: /^$/, why: '`process` is global, so that these rules see what is used of it' }],
   [/^vitest$/, { allowed: /^$/, why: 'the server does not import tests' }],
 ]
 
@@ -44,16 +55,14 @@ const USES: readonly (readonly [RegExp, Place])[] = [
   [/^(fetch|WebSocket|EventSource|XMLHttpRequest)$/, { allowed: /^$/, why: 'the only HTTP client is src/engines/egress.ts' }],
   [/^(eval|Function)$/, { allowed: /^$/, why: 'no code is made from text' }],
   [
-    /^(Date\.now|performance\.now|Math\.random)$/,
+    CLOCK,
     {
-      allowed: /^src\/main\.ts$|^src\/core\/clock\.ts$|^src\/[^/]*clock\.ts$/,
+      // An upstream's `retry-after` may be a date, and that is by the wall clock.
+      allowed: /^src\/(main|clock)\.ts$|^src\/(core|start)\/[^/]*clock\.ts$|^src\/engines\/upstream-error\.ts$/,
       why: 'time and ids are passed in (core/clock.ts), so that tests own both',
     },
   ],
-  [
-    /^(writeFile|writeFileSync|appendFile|appendFileSync|createWriteStream)$/,
-    { allowed: /^src\/store\/|^src\/main\.ts$/, why: 'the disk is written by src/store' },
-  ],
+  [DISK, { allowed: /^src\/store\/|^src\/main\.ts$/, why: 'the disk is written by src/store' }],
 ]
 
 const SQL =
@@ -70,9 +79,10 @@ export function doors(source: Source): Finding[] {
     if (place && !place.allowed.test(source.path)) report(node, `imports ${to}: ${place.why}`)
   }
   for (const node of source.nodes) {
-    const used = use(node)
-    const place = used && placeOf(USES, used)
-    if (place && !place.allowed.test(source.path)) report(node, `uses ${used}: ${place.why}`)
+    for (const used of uses(node)) {
+      const place = placeOf(USES, used)
+      if (place && !place.allowed.test(source.path)) report(node, `uses ${used}: ${place.why}`)
+    }
     if (isSql(node) && !source.path.startsWith('src/store/')) report(node, 'contains SQL: the database is for src/store')
   }
   return findings
@@ -82,14 +92,36 @@ function placeOf(places: readonly (readonly [RegExp, Place])[], name: string): P
   return places.find(([pattern]) => pattern.test(name))?.[1]
 }
 
-function use(node: Node): string | null {
-  if (isPropertyAccessExpression(node) && isIdentifier(node.expression)) {
-    const object = node.expression.text
-    if (object === 'globalThis' || object === 'global') return node.name.text
-    return `${object}.${node.name.text}`
+/** What a node uses, in every spelling that the rules above may know it by. */
+function uses(node: Node): string[] {
+  if (isPropertyAccessExpression(node)) {
+    const names = named(node.expression, node.name.text)
+    // `now = Date.now` as the default of a parameter is passing time in; only the call is a use of it.
+    return names.some((name) => CLOCK.test(name)) && !isCalled(node) ? [] : names
   }
-  if ((isCallExpression(node) || isNewExpression(node)) && isIdentifier(node.expression)) return node.expression.text
-  return null
+  if (isElementAccessExpression(node) && isStringLiteral(node.argumentExpression))
+    return named(node.expression, node.argumentExpression.text)
+  if (isVariableDeclaration(node) && node.initializer && isObjectBindingPattern(node.name)) return takenApart(node.initializer, node.name)
+  if (isNewExpression(node) && isIdentifier(node.expression))
+    return node.expression.text === 'Date' && !node.arguments?.length ? ['Date.now'] : [node.expression.text]
+  if (isCallExpression(node) && isIdentifier(node.expression)) return [node.expression.text]
+  return []
+}
+
+/** `object.name`, and the name alone where it is global or a door of its own wherever it was taken from. */
+function named(object: Node, name: string): string[] {
+  if (!isIdentifier(object)) return DISK.test(name) ? [name] : []
+  if (object.text === 'globalThis' || object.text === 'global') return [name]
+  return DISK.test(name) ? [name] : [`${object.text}.${name}`]
+}
+
+const isCalled = (node: Node): boolean => isCallExpression(node.parent) && node.parent.expression === node
+
+function takenApart(from: Node, pattern: ObjectBindingPattern): string[] {
+  return pattern.elements.flatMap((element) => {
+    const name = element.propertyName ?? element.name
+    return name && isIdentifier(name) ? named(from, name.text) : []
+  })
 }
 
 function isSql(node: Node): boolean {

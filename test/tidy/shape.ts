@@ -20,7 +20,7 @@ export const MAX_FILE_LINES = 400
 export const MAX_FUNCTION_LINES = 70
 
 /** How far above an `as` the comment that proves it may stand. */
-const PROOF_LINES = 4
+const PROOF_LINES = 6
 
 const NAMELESS = /(^|\/)(utils?|helpers?|common|types|misc|shared)(\/|\.ts$)/
 
@@ -34,9 +34,12 @@ function file(source: Source): Finding[] {
   const report = (line: number, message: string): number => found.push({ path, line, message })
   const count = lines.at(-1) === '' ? lines.length - 1 : lines.length
   if (count > MAX_FILE_LINES) report(count, `has ${count} lines; ${MAX_FILE_LINES} is the limit`)
-  if (!/^(#!.*\n)?\/\*\*[^]+?\*\//.test(source.text)) report(1, 'does not begin with a comment that says what it is for')
+  // The titles of a test say what it is for.
+  if (!path.endsWith('.test.ts') && !/^(#!.*\n)?\/\*\*[^]+?\*\//.test(source.text))
+    report(1, 'does not begin with a comment that says what it is for')
   if (NAMELESS.test(path)) report(1, 'is named for nothing in it (utils, helpers, common, types)')
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.config)?\.ts$/.test(path.slice(path.lastIndexOf('/') + 1))) report(1, 'is not named in kebab-case')
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*(\.test|\.fixture|\.config)?\.ts$/.test(path.slice(path.lastIndexOf('/') + 1)))
+    report(1, 'is not named in kebab-case')
   return found
 }
 

@@ -68,7 +68,8 @@ export function parse(files: readonly TextFile[]): Source[] {
 export const lineOf = (source: Source, node: Node): number => source.tree.getLineAndCharacterOfPosition(node.getStart(source.tree)).line + 1
 
 /** The shared test suites and the tests themselves: not part of the server. */
-export const isTest = (path: string): boolean => /\.test\.ts$|\/(?:suite|conformance)\.ts$/.test(path) || !path.startsWith('src/')
+export const isTest = (path: string): boolean =>
+  /\.(?:test|fixture)\.ts$|\/(?:suite|conformance)\.ts$/.test(path) || !path.startsWith('src/')
 
 function flatten(tree: SourceFile): Node[] {
   const nodes: Node[] = []

@@ -28,6 +28,7 @@ const STOREYS: Readonly<Record<string, number>> = {
   pipeline: 2,
   endpoints: 3,
   http: 3,
+  start: 4,
 }
 
 /** The one way across a storey: the door mounts what endpoints declare. */
@@ -72,6 +73,7 @@ export function crossing(from: string, to: string): string | null {
   if (!to.startsWith('src/')) return 'the server does not import what is outside of src'
   if (isTest(to)) return 'the server does not import tests'
   if (isTop(from)) return isTop(to) && to === 'src/main.ts' ? 'nobody imports main.ts' : null
+  if (to === 'src/config.ts' && from.startsWith('src/start/')) return null
   if (isTop(to)) return 'only main.ts sees the files beside it'
   const [, fromRoom = ''] = from.split('/')
   const [, toRoom = ''] = to.split('/')

@@ -19,8 +19,15 @@ export const embeddingGauge: Gauge<EmbeddingRequest, EmbeddingPart> = {
   ceiling(request: EmbeddingRequest, bounds: Bounds): Usage {
     let inputToken = 0
     // A token is at least one byte of UTF-8, and a UTF-16 unit at most three.
-    for (const input of request.inputs) inputToken += Math.min(bounds.contextTokens, typeof input === 'string' ? input.length * 3 + 8 : input.length)
+    for (const input of request.inputs)
+      inputToken += Math.min(bounds.contextTokens, typeof input === 'string' ? input.length * 3 + 8 : input.length)
     return { inputToken }
+  },
+
+  weight(request: EmbeddingRequest): number {
+    let tokens = 0
+    for (const input of request.inputs) tokens += typeof input === 'string' ? Math.ceil(input.length / 4) : input.length
+    return tokens
   },
 
   opening(request: EmbeddingRequest): Usage {

@@ -51,7 +51,12 @@ export type Sampling = {
 
 export type Format =
   | { readonly type: 'json_object' }
-  | { readonly type: 'json_schema'; readonly name: string; readonly strict: boolean | undefined; readonly schema: Readonly<Record<string, unknown>> }
+  | {
+      readonly type: 'json_schema'
+      readonly name: string
+      readonly strict: boolean | undefined
+      readonly schema: Readonly<Record<string, unknown>>
+    }
 
 export type TextRequest = {
   readonly messages: readonly Message[]
@@ -160,6 +165,10 @@ export function estimateTokens(text: string): number {
   return Math.floor((text.length - other) / 4) + other
 }
 
+/** Rough measures for limits per minute; corrected by what was used. */
+const BYTES_PER_TOKEN = 4
+const MEDIA_TOKENS = 1_000
+
 export const textGauge: Gauge<TextRequest, TextPart> = {
   unit: 'outputToken',
 
@@ -171,6 +180,8 @@ export const textGauge: Gauge<TextRequest, TextPart> = {
     const perChoice = Math.min(request.maxTokens ?? bounds.maxOutputTokens, bounds.maxOutputTokens)
     return { inputToken, outputToken: perChoice * request.choices }
   },
+
+  weight: (request: TextRequest): number => Math.ceil(request.sizeBytes / BYTES_PER_TOKEN) + request.media * MEDIA_TOKENS,
 
   opening(request: TextRequest): Usage {
     let tokens = 0

@@ -2,6 +2,7 @@
 import { failField } from '../../core/errors.ts'
 import type { ContentPart, Effort, Format, Message, SandboxOrders, TextRequest, Tool, ToolChoice } from '../../core/modalities/text.ts'
 import type { Model } from '../../core/model.ts'
+import { ordersOf } from '../../engines/sandbox/orders.ts'
 import { withSystemPrompt } from '../../extras/system-prompt.ts'
 import type { ChatBody } from './schema.ts'
 import type { Extras } from './venice.ts'
@@ -41,7 +42,7 @@ export function toTextRequest(
     cacheKey: body.prompt_cache_key ?? null,
     cacheRetention: body.prompt_cache_retention ?? null,
     verbosity: verbosityOf(body),
-    sandbox: ordersOf(body) ?? orders,
+    sandbox: body.sandbox ? ordersOf(body.sandbox) : orders,
     sizeBytes: Math.max(0, bodyBytes - media.bytes) + prompt.length,
     media: media.count,
   }
@@ -124,18 +125,6 @@ function toolChoiceOf(body: ChatBody, tools: readonly Tool[]): ToolChoice | null
   return { type: 'function', function: { name } }
 }
 
-function ordersOf(body: ChatBody): SandboxOrders | null {
-  const given = body.sandbox
-  if (!given) return null
-  const orders: { -readonly [K in keyof SandboxOrders]: SandboxOrders[K] } = {}
-  if (given.delay_ms !== undefined) orders.delayMs = given.delay_ms
-  if (given.interval_ms !== undefined) orders.intervalMs = given.interval_ms
-  if (given.status !== undefined) orders.status = given.status
-  if (given.die_after !== undefined) orders.dieAfter = given.die_after
-  if (given.stall_after !== undefined) orders.stallAfter = given.stall_after
-  return orders
-}
-
 const MEDIA_FIELDS = { image_url: 'url', video_url: 'url', input_audio: 'data' } as const
 
 /** How many media parts there are and how long their strings; they are never looked into. */
@@ -194,7 +183,8 @@ function checkAbilities(model: Model, asked: Asked): void {
       if (part.type === 'image_url') images++
     }
   }
-  if (can.maxImages !== null && images > can.maxImages) throw failField('messages', `the model ${model.id} takes ${can.maxImages} images at most`)
+  if (can.maxImages !== null && images > can.maxImages)
+    throw failField('messages', `the model ${model.id} takes ${can.maxImages} images at most`)
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

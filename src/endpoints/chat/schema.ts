@@ -1,6 +1,7 @@
 /** The wire schema of a chat request: strict at the top, so that a misspelt field is a 400 and not a surprise. */
 import { z } from 'zod'
 import { EFFORTS } from '../../core/modalities/text.ts'
+import { sandboxOrders } from '../../engines/sandbox/orders.ts'
 
 /** A limit on everything: far above any use, far below what would hurt. */
 const MAX_MESSAGES = 10_000
@@ -10,7 +11,11 @@ const MAX_CHOICES = 16
 const cacheControl = z.looseObject({ type: z.literal('ephemeral'), ttl: z.string().optional() }).nullish()
 
 const textPart = z.looseObject({ type: z.literal('text'), text: z.string().min(1), cache_control: cacheControl })
-const imagePart = z.looseObject({ type: z.literal('image_url'), image_url: z.looseObject({ url: z.string().min(1) }), cache_control: cacheControl })
+const imagePart = z.looseObject({
+  type: z.literal('image_url'),
+  image_url: z.looseObject({ url: z.string().min(1) }),
+  cache_control: cacheControl,
+})
 const audioPart = z.looseObject({
   type: z.literal('input_audio'),
   input_audio: z.looseObject({
@@ -19,8 +24,15 @@ const audioPart = z.looseObject({
   }),
   cache_control: cacheControl,
 })
-const videoPart = z.looseObject({ type: z.literal('video_url'), video_url: z.looseObject({ url: z.string().min(1) }), cache_control: cacheControl })
-const filePart = z.looseObject({ type: z.literal('file'), file: z.looseObject({ file_data: z.string().optional(), filename: z.string().optional() }) })
+const videoPart = z.looseObject({
+  type: z.literal('video_url'),
+  video_url: z.looseObject({ url: z.string().min(1) }),
+  cache_control: cacheControl,
+})
+const filePart = z.looseObject({
+  type: z.literal('file'),
+  file: z.looseObject({ file_data: z.string().optional(), filename: z.string().optional() }),
+})
 
 const userPart = z.discriminatedUnion('type', [textPart, imagePart, audioPart, videoPart, filePart])
 /** What an assistant said before may carry its refusals and vendors' parts; they go back as they came. */
@@ -83,16 +95,12 @@ export const veniceParameters = z.object({
   enable_x_search: z.boolean().nullish(),
 })
 
-export const sandboxOrders = z.strictObject({
-  delay_ms: z.int().min(0).max(600_000).optional(),
-  interval_ms: z.int().min(0).max(60_000).optional(),
-  status: z.literal([400, 429, 500, 503, 504]).optional(),
-  die_after: z.int().min(0).max(100_000).optional(),
-  stall_after: z.int().min(0).max(100_000).optional(),
-})
-
 export const chatBody = z.strictObject({
-  model: z.string().min(1).max(512).describe('A model id, a trait such as `default`, or a compatibility name; with a feature suffix if you like.'),
+  model: z
+    .string()
+    .min(1)
+    .max(512)
+    .describe('A model id, a trait such as `default`, or a compatibility name; with a feature suffix if you like.'),
   messages: z.array(message).min(1).max(MAX_MESSAGES),
   stream: z.boolean().nullish().describe('Send the answer as server-sent events.'),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
@@ -114,9 +122,15 @@ export const chatBody = z.strictObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   response_format: format.nullish().describe('`json_schema` takes `{name, strict, schema}` or the bare schema.'),
-  tools: z.array(z.union([functionTool, builtInTool])).max(MAX_TOOLS).nullish(),
+  tools: z
+    .array(z.union([functionTool, builtInTool]))
+    .max(MAX_TOOLS)
+    .nullish(),
   tool_choice: z
-    .union([z.enum(['auto', 'none', 'required']), z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) })])
+    .union([
+      z.enum(['auto', 'none', 'required']),
+      z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }),
+    ])
     .nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   reasoning: z
@@ -128,7 +142,7 @@ export const chatBody = z.strictObject({
   verbosity,
   text: z.looseObject({ verbosity }).nullish(),
   venice_parameters: veniceParameters.nullish(),
-  sandbox: sandboxOrders.nullish().describe('Orders for the sandbox models: to be slow, to fail, to die or to stall.'),
+  sandbox: sandboxOrders.nullish(),
   user: z.string().nullish().describe('Accepted and dropped: no engine learns who asks.'),
   safety_identifier: z.string().nullish().describe('Accepted and dropped, like `user`.'),
   store: z.boolean().nullish().describe('Accepted and dropped: nothing is stored.'),

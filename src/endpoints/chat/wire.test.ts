@@ -62,7 +62,12 @@ describe('the chunks of a stream', () => {
 
 describe('a whole answer', () => {
   it('carries choices, usage, cost and the resolved parameters', () => {
-    const answer = completion(heading, [{ index: 0, message: { role: 'assistant', content: 'hi' }, finishReason: 'stop', logprobs: null }], outcome, {})
+    const answer = completion(
+      heading,
+      [{ index: 0, message: { role: 'assistant', content: 'hi' }, finishReason: 'stop', logprobs: null }],
+      outcome,
+      {},
+    )
 
     expect(answer).toMatchObject({
       object: 'chat.completion',

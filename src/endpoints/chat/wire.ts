@@ -23,7 +23,12 @@ export function usageOf({ usage, reasoningTokens }: Outcome): Readonly<Record<st
 /** One currency so far: everything is charged in US dollars, and nothing in DIEM. */
 const costOf = (outcome: Outcome): { usd: number; diem: number } => ({ usd: toUsd(outcome.cost), diem: 0 })
 
-export function completion(heading: Heading, choices: readonly Choice[], outcome: Outcome, echo: unknown): Readonly<Record<string, unknown>> {
+export function completion(
+  heading: Heading,
+  choices: readonly Choice[],
+  outcome: Outcome,
+  echo: unknown,
+): Readonly<Record<string, unknown>> {
   return {
     id: heading.id,
     object: 'chat.completion',

@@ -83,7 +83,8 @@ function checkDimensions(model: Model, request: EmbeddingRequest): void {
   throw notShortened(model)
 }
 
-const notShortened = (model: Model): Error => failField('dimensions', `the model ${model.id} does not support other dimensions than its own`)
+const notShortened = (model: Model): Error =>
+  failField('dimensions', `the model ${model.id} does not support other dimensions than its own`)
 
 const toNumbers = (vector: EmbeddingPart['vector']): readonly number[] => (vector instanceof Float32Array ? [...vector] : vector)
 

@@ -9,10 +9,16 @@ export type Readiness = {
   readonly checks: Readonly<Record<string, string>>
 }
 
+export type HealthSources = {
+  readonly readiness: () => Promise<Readiness>
+  /** The Prometheus text. */
+  readonly metrics: () => Promise<string>
+}
+
 const readiness = z.object({ status: z.enum(['ready', 'not_ready']), checks: z.record(z.string(), z.string()) })
 
 /** The endpoints, over functions that know the state of the server. */
-export function healthEndpoints(of: { readonly readiness: () => Promise<Readiness>; readonly metrics: () => Promise<string> }): AnyEndpoint[] {
+export function healthEndpoints(of: HealthSources): AnyEndpoint[] {
   const live = endpoint({
     method: 'GET',
     path: '/health/live',
@@ -45,7 +51,8 @@ export function healthEndpoints(of: { readonly readiness: () => Promise<Readines
     path: '/metrics',
     tag: 'Operation',
     summary: 'Prometheus metrics',
-    description: 'Counts and times with bounded labels; never content, accounts or keys. Needs a key of type ADMIN, because it shows what is sold.',
+    description:
+      'Counts and times with bounded labels; never content, accounts or keys. Needs a key of type ADMIN, because it shows what is sold.',
     scope: 'ADMIN',
     answers: { 'text/plain': { description: 'The Prometheus text format.' } },
     example: { answer: 'rialto_requests_total{endpoint="/chat/completions",status="200"} 1' },

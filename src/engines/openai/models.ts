@@ -2,7 +2,7 @@
 import type { EngineModel, Reach } from '../../core/engine.ts'
 import { Failure } from '../../core/errors.ts'
 import type { Egress } from '../egress.ts'
-import { type Fields, isFields, listIn } from './wire.ts'
+import { type Fields, isFields } from './wire.ts'
 
 const PROBE_MS = 2_000
 const LIST_BYTES = 8 * 1024 * 1024
@@ -42,12 +42,12 @@ export async function probeModels(egress: Egress, signal: AbortSignal): Promise<
   }
   if (list === null) return { up: true, models: null }
   const more = await details(egress, list, limited)
-  const models: EngineModel[] = []
+  const models = new Map<string, EngineModel>()
   for (const raw of list.slice(0, MODELS)) {
     const model = modelOf(raw, more)
-    if (model && !models.some(({ name }) => name === model.name)) models.push(model)
+    if (model) models.set(model.name, model)
   }
-  return { up: true, models }
+  return { up: true, models: [...models.values()] }
 }
 
 /** The entries of a list, or null for an answer that is no list. Rejects with a `Failure`. */

@@ -20,17 +20,20 @@ export class Template {
 
   constructor(choice: number, head: string, tail: string, tailEnd: string | null) {
     this.choice = choice
-    this.#head = head
-    this.#tail = tail
-    this.#tailEnd = tailEnd
+    this.#head = flat(head)
+    this.#tail = flat(tail)
+    this.#tailEnd = tailEnd === null ? null : flat(tailEnd)
   }
 
   /** Where the text of a chunk ends that begins at `textStart`; -1 where the chunk is another. */
   textEnd(bytes: string, start: number, end: number): number {
-    if (!bytes.startsWith(this.#head, start)) return -1
-    const at = closingQuote(bytes, start + this.#head.length, end)
-    if (at === -1 || !bytes.startsWith(this.#tail, at)) return -1
+    const textStart = start + this.#head.length
+    // Cutting out and comparing takes a third of the time of `startsWith`.
+    if (bytes.slice(start, textStart) !== this.#head) return -1
+    const at = closingQuote(bytes, textStart, end)
+    if (at === -1) return -1
     const after = at + this.#tail.length
+    if (bytes.slice(at, after) !== this.#tail) return -1
     if (this.#tailEnd === null) return after === end ? at : -1
     const pad = closingQuote(bytes, after, end)
     return pad !== -1 && pad + this.#tailEnd.length === end && bytes.startsWith(this.#tailEnd, pad) ? at : -1
@@ -40,6 +43,9 @@ export class Template {
     return start + this.#head.length
   }
 }
+
+/** A copy that is no window into a longer string, which is slow to compare with and keeps the longer one alive. */
+const flat = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('latin1')
 
 export type Learned = { readonly template: Template; readonly json: Escaped }
 

@@ -71,7 +71,7 @@ describe('orders', () => {
     await vi.advanceTimersByTimeAsync(0)
 
     expect(streamed.parts.length).toBe(3)
-    expect(streamed.outcome()).toMatchObject({ code: 'INFERENCE_FAILED', internal: 'upstream_died' })
+    expect(streamed.outcome()).toMatchObject({ code: 'INFERENCE_FAILED', internal: 'sandbox_ordered' })
     expect(collected.parts.length).toBe(0)
     expect(collected.outcome()).toMatchObject({ code: 'INFERENCE_FAILED' })
   })

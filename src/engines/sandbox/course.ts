@@ -1,6 +1,7 @@
 /** The course of one sandbox run in time: its waits, its limits and its ordered ends. */
 import type { Task } from '../../core/engine.ts'
 import { Failure, callerLeft, fail } from '../../core/errors.ts'
+import { ORDERED } from './orders.ts'
 
 /** The longest wait that a timer can be set for. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -35,13 +36,13 @@ export class Course {
   /** Says nothing until the limit ends the run. */
   async stall(): Promise<never> {
     await wait(this.#limitMs - this.#silentMs, this.#task.signal)
-    throw fail('REQUEST_TIMEOUT', { internal: 'sandbox_stalled' })
+    throw fail('REQUEST_TIMEOUT', { internal: ORDERED })
   }
 }
 
 /** The failure that an engine's status of this number becomes. */
 export function failureOf(status: number): Failure {
-  const options = { say: `The sandbox was told to fail with ${status}`, internal: 'sandbox_ordered' }
+  const options = { say: `The sandbox was told to fail with ${status}`, internal: ORDERED }
   switch (status) {
     case 400:
       return fail('INVALID_REQUEST', options)

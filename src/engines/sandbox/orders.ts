@@ -31,6 +31,9 @@ export function ordersOf(wire: z.infer<typeof sandboxOrders>): SandboxOrders {
   }
 }
 
+/** The `internal` of a failure that was ordered: it says nothing about the health of the engine. */
+export const ORDERED = 'sandbox_ordered'
+
 /** The wire field that each word of the suffix stands for. */
 const WORDS = {
   delay: 'delay_ms',

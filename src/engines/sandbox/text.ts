@@ -8,6 +8,7 @@ import { answerOf, countInput } from './answer.ts'
 import type { Answer, Call } from './answer.ts'
 import { Course, failureOf, stopIfAborted } from './course.ts'
 import { logprobsOf, MOST_ALTERNATIVES } from './logprobs.ts'
+import { ORDERED } from './orders.ts'
 import { tokensOf } from './tokens.ts'
 
 const MOST_CHOICES = 128
@@ -47,7 +48,7 @@ async function run(task: Task<TextRequest>, sink: Sink<TextPart>): Promise<Finis
   await course.rest(orders.delayMs ?? 0)
   if (orders.status !== undefined) throw failureOf(orders.status)
   for (let sent = 0; ; sent++) {
-    if (orders.dieAfter === sent) throw fail('INFERENCE_FAILED', { internal: 'upstream_died' })
+    if (orders.dieAfter === sent) throw fail('INFERENCE_FAILED', { internal: ORDERED })
     if (orders.stallAfter === sent) await course.stall()
     const part = parts[sent]
     if (!part) break
