@@ -78,3 +78,5 @@ server.listen(0, '127.0.0.1', () => {
   const address = server.address()
   if (address !== null && typeof address === 'object') process.stdout.write(`listening ${address.port}\n`)
 })
+
+process.once('SIGTERM', () => process.exit(0))

@@ -2,9 +2,10 @@
  * Where the CPU time of a request goes: runs Rialto under V8's sampling profiler while one row of the benchmark loads
  * it, and prints the dearest functions and files in microseconds per answer.
  *
- *   node bench/profile.ts [--row chat1k|chat16k|stream|embeddings] [--seconds 6] [--top 40] [--keep FILE.cpuprofile]
+ *   node bench/profile.ts [--server rialto|bare] [--row chat1k|chat16k|stream|embeddings] [--seconds 6] [--top 40] [--keep FILE.cpuprofile]
  *
- * The first seconds, in which code is still being compiled, are in the profile too; make it long rather than short.
+ * Only the measured seconds count: what the profiler saw of the start and of the run-in, when code is still being
+ * compiled, is left out.
  */
 import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +16,7 @@ import { z } from 'zod'
 import { load } from './load.ts'
 import { OTHER_CORE, cpuUs, killAll, pinSelf, start } from './process.ts'
 import { ROWS, loadOf } from './rows.ts'
-import { startRialto } from './servers.ts'
+import { startBare, startRialto } from './servers.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -35,6 +36,7 @@ type Frame = Profile['nodes'][number]['callFrame']
 
 const { values: flags } = parseArgs({
   options: {
+    server: { type: 'string', default: 'rialto' },
     row: { type: 'string', default: 'chat1k' },
     seconds: { type: 'string', default: '6' },
     top: { type: 'string', default: '40' },
@@ -59,17 +61,20 @@ async function main(): Promise<void> {
   if (!row) throw new Error(`--row is one of ${ROWS.map(({ name }) => name).join(', ')}`)
   pinSelf()
   const mock = start(process.execPath, [join(import.meta.dirname, 'mock-upstream.ts')], { core: OTHER_CORE })
-  const server = await startRialto(await mock.listening, folder, {
-    nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'],
-  })
+  const startedAt = performance.now()
+  const nodeArgs = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200']
+  const upstream = await mock.listening
+  const server = flags.server === 'bare' ? await startBare(upstream, nodeArgs) : await startRialto(upstream, folder, nodeArgs)
   let from = 0
   let to = 0
+  let skipMs = 0
   const result = await load({
     ...loadOf(row, server, 1),
     durationMs: Number(flags.seconds) * 1000,
     rampMs: 2000,
     onStart: () => {
       from = cpuUs(server.pid) ?? 0
+      skipMs = performance.now() - startedAt
     },
     onEnd: () => {
       to = cpuUs(server.pid) ?? 0
@@ -85,12 +90,19 @@ async function main(): Promise<void> {
   process.stdout.write(
     `${row.title}: ${perAnswer.toFixed(0)} µs of CPU per answer under the profiler (${result.answers} answers, wrong: ${JSON.stringify(result.wrong)})\n`,
   )
-  summarise(profile, perAnswer, Number(flags.top))
+  summarise(profile, { skipUs: skipMs * 1000, lengthUs: Number(flags.seconds) * 1e6, perAnswerUs: perAnswer, top: Number(flags.top) })
 }
 
-function summarise(profile: Profile, perAnswerUs: number, top: number): void {
+type Span = { readonly skipUs: number; readonly lengthUs: number; readonly perAnswerUs: number; readonly top: number }
+
+function summarise(profile: Profile, { skipUs, lengthUs, perAnswerUs, top }: Span): void {
   const self = new Map<number, number>()
-  profile.samples.forEach((id, i) => self.set(id, (self.get(id) ?? 0) + (profile.timeDeltas[i] ?? 0)))
+  let atUs = 0
+  profile.samples.forEach((id, i) => {
+    const us = profile.timeDeltas[i] ?? 0
+    atUs += us
+    if (atUs > skipUs && atUs <= skipUs + lengthUs) self.set(id, (self.get(id) ?? 0) + us)
+  })
   const byFunction = new Map<string, number>()
   const byFile = new Map<string, number>()
   const inclusive = new Map<string, number>()
@@ -107,7 +119,7 @@ function summarise(profile: Profile, perAnswerUs: number, top: number): void {
     const seen = new Set<string>()
     for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
       const above = nodes.get(at)?.callFrame
-      if (above && fileOf(above).startsWith('src/')) seen.add(functionOf(above))
+      if (above && /^(?:src|bench)\//.test(fileOf(above))) seen.add(functionOf(above))
     }
     for (const name of seen) add(inclusive, name, us)
   }

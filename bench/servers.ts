@@ -52,15 +52,13 @@ export async function startAll(
 /** Ours must be right; a peer that is not loses the row. */
 export const isPeer = (name: ServerName): boolean => name === 'nginx' || name === 'portkey'
 
-export type RialtoOptions = { readonly nodeArgs?: readonly string[] }
-
 /** Rialto with everything on: key, limits, ledger, metrics, and its log in a file. */
-export async function startRialto(upstream: number, folder: string, options: RialtoOptions = {}): Promise<Server> {
+export async function startRialto(upstream: number, folder: string, nodeArgs: readonly string[] = []): Promise<Server> {
   const port = await freePort()
   const config = join(folder, 'config')
   writeConfig(config, upstream)
   const log = openSync(join(folder, 'rialto.log'), 'a')
-  const child = start(process.execPath, [...(options.nodeArgs ?? []), join(ROOT, 'src/main.ts')], {
+  const child = start(process.execPath, [...nodeArgs, join(ROOT, 'src/main.ts')], {
     core: SERVER_CORE,
     cwd: folder,
     output: log,
@@ -81,9 +79,9 @@ export async function startRialto(upstream: number, folder: string, options: Ria
   }
 }
 
-async function startBare(upstream: number): Promise<Server> {
+export async function startBare(upstream: number, nodeArgs: readonly string[] = []): Promise<Server> {
   const startedAt = performance.now()
-  const child = start(process.execPath, [join(import.meta.dirname, 'bare-proxy.ts')], {
+  const child = start(process.execPath, [...nodeArgs, join(import.meta.dirname, 'bare-proxy.ts')], {
     core: SERVER_CORE,
     env: { UPSTREAM: `http://127.0.0.1:${upstream}`, KEY },
   })

@@ -112,9 +112,10 @@ export function failField(param: string, message: string): Failure {
   })
 }
 
+/** The `internal` of what happens because the caller has gone. */
+export const CALLER_LEFT = 'caller_left'
+
 /** The caller has gone: thrown by a sink that nobody listens to any more, and by an engine whose signal was aborted. */
 export const callerLeft = (): Failure => fail('INFERENCE_FAILED', { internal: CALLER_LEFT })
 
 export const isCallerLeft = (error: unknown): boolean => error instanceof Failure && error.internal === CALLER_LEFT
-
-const CALLER_LEFT = 'caller_left'

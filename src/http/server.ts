@@ -2,7 +2,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
 import type { Caller, Envelope } from '../core/call.ts'
 import type { Clock } from '../core/clock.ts'
-import { type Failure, fail } from '../core/errors.ts'
+import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
 import type { AnyEndpoint, Reply } from '../endpoints/endpoint.ts'
 import { requireScope } from '../keys/keys.ts'
 import type { Desk } from '../pipeline/desk.ts'
@@ -96,7 +96,7 @@ export class Door {
     this.server.closeIdleConnections()
     const cut = setTimeout(() => {
       cutOff = this.#open.size
-      for (const controller of this.#open) controller.abort()
+      for (const controller of this.#open) controller.abort(fail('SHUTTING_DOWN'))
       // A moment for the last events and the settling of what was cut, then the sockets go.
       setTimeout(() => this.server.closeAllConnections(), 500).unref()
     }, graceMs)
@@ -111,7 +111,7 @@ export class Door {
     const controller = new AbortController()
     this.#open.add(controller)
     response.on('close', () => {
-      if (!response.writableFinished) controller.abort()
+      if (!response.writableFinished) controller.abort(callerLeft())
     })
     let defect: unknown = null
     try {
@@ -119,11 +119,13 @@ export class Door {
     } catch (error) {
       const failure = asFailure(error)
       if (failure !== error) defect = error
-      await this.#refuse(request, response, envelope, failure)
+      // Nobody is there to be told, and it is nobody's failure.
+      if (isCallerLeft(failure)) envelope.internal = failure.internal ?? null
+      else await this.#refuse(request, response, envelope, failure)
     } finally {
       this.#open.delete(controller)
-      // `writeHead` may have been called by nobody when the caller left: 499 is what logs show for that.
-      envelope.status = response.headersSent ? response.statusCode : 499
+      // 499 is what logs have always shown for a caller that did not wait.
+      envelope.status = envelope.internal === CALLER_LEFT || !response.headersSent ? 499 : response.statusCode
       this.#options.over(envelope, clock.tick() - envelope.startedTick, defect, header(request.headers['traceparent']))
     }
   }
@@ -205,15 +207,14 @@ export class Door {
       await write(events)
       events.end()
     } catch (error) {
-      if (!events.opened) {
+      const failure = asFailure(error)
+      if (!events.opened || isCallerLeft(failure)) {
         events.abandon()
         throw error
       }
-      const failure = asFailure(error)
       envelope.code = failure.code
       envelope.internal = failure.internal ?? null
-      if (response.destroyed) events.abandon()
-      else events.end(errorEvent(failure, envelope.requestId))
+      events.end(errorEvent(failure, envelope.requestId))
       if (failure !== error) throw error
     }
   }

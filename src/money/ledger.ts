@@ -98,7 +98,7 @@ export class Ledger {
     if (paid.length === 0) return charged
     account.uses++
     key.uses++
-    this.#writer.add({ settlement: settlementOf(hold, charged, paid, facts, this.#clock.now()), account, key, amount: charged })
+    this.#writer.add({ settlement: settlementOf(hold, charged, paid, facts, Math.round(this.#clock.now())), account, key, amount: charged })
     return charged
   }
 
@@ -120,7 +120,7 @@ export class Ledger {
     }
     const transfer: Transfer = {
       id: `topup:${paymentId}`,
-      at: this.#clock.now(),
+      at: Math.round(this.#clock.now()),
       fromBook: BANK,
       toBook: bookOf(accountId),
       amount,
@@ -224,7 +224,8 @@ function settlementOf(hold: Hold, amount: Amount, lines: readonly Line[], facts:
   const { requestId } = hold
   const accountId = hold.account.id
   const keyId = hold.key.id
-  const executionMs = Math.max(0, Math.round(facts.executionMs))
+  // The store takes whole numbers only, and one row that it refuses would hold up all behind it.
+  const executionMs = Math.max(0, Math.round(facts.executionMs)) || 0
   const usage: UsageRow[] = lines.map((line) => ({
     requestId,
     at,

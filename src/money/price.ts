@@ -1,5 +1,5 @@
 /** What a run may cost, and what it did cost: the ledger's view of prices. */
-import { lines, total } from '../core/money.ts'
+import { lines } from '../core/money.ts'
 import type { Amount, Line, Price, PriceList } from '../core/money.ts'
 import type { Unit, Usage } from '../core/usage.ts'
 
@@ -31,11 +31,13 @@ export function price(prices: PriceList, usage: Usage): Line[] {
 export function clip(of: readonly Line[], limit: Amount): readonly Line[] {
   let left = limit
   let cut: Line[] | null = null
-  for (const [index, line] of of.entries()) {
+  let index = 0
+  for (const line of of) {
     const amount = line.amount < 0n ? 0n : line.amount > left ? left : line.amount
     left -= amount
     const whole = amount === line.amount && isCount(line.count)
     if (!whole) cut ??= of.slice(0, index)
+    index++
     cut?.push(whole ? line : { ...line, count: nearestCount(line.count), amount })
   }
   return cut ?? of

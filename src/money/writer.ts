@@ -81,7 +81,7 @@ export class Writer<E extends Entry> {
    * afterwards the store says what it has and the queue what it has not.
    */
   async writeNow(settlement: Settlement): Promise<void> {
-    await this.#commit(this.#uncertain, settlement)
+    await this.#commit(0, settlement)
   }
 
   /** Writes those that may be in the store or not. To be called between writes. */

@@ -79,7 +79,7 @@ function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signa
   if (signal.aborted || isCallerLeft(error)) {
     rooms.breakers.undecided(deployment)
     rooms.attempted(deployment.engine, 'left')
-    return callerLeft()
+    return signal.reason instanceof Failure ? signal.reason : callerLeft()
   }
   rooms.attempted(deployment.engine, 'failed')
   // An error that is no Failure is a defect of ours: it must not fail over silently, nor be blamed on the engine.

@@ -5,6 +5,7 @@
  * out. A client's address, its headers and everything it typed have no field here, so they cannot be logged.
  */
 import type { Envelope } from '../core/call.ts'
+import { ERRORS } from '../core/errors.ts'
 import { formatUsd } from '../core/money.ts'
 import type { Unit } from '../core/usage.ts'
 
@@ -29,12 +30,16 @@ const UNIT_FIELDS: Readonly<Record<Unit, string>> = {
   call: 'calls',
 }
 
-export const levelOf = (status: number): Level => (status >= 500 ? 'error' : status >= 400 ? 'warn' : 'info')
+/** A stream that broke off had answered 200 by then: what went wrong counts, where something did. */
+function levelOf({ code, status }: Envelope): Level {
+  const outcome = code === null ? status : ERRORS[code].status
+  return outcome >= 500 ? 'error' : outcome >= 400 ? 'warn' : 'info'
+}
 
 /** The line of a request; `time` is the moment it was answered in full. */
 export function requestJson(envelope: Envelope, durationMs: number): string {
   const { caller, usage, cost, status } = envelope
-  let line = `{"time":"${isoTime(envelope.startedAt + durationMs)}","level":"${levelOf(status)}","msg":"request","request_id":${quoted(
+  let line = `{"time":"${isoTime(envelope.startedAt + durationMs)}","level":"${levelOf(envelope)}","msg":"request","request_id":${quoted(
     envelope.requestId,
   )},"endpoint":${quoted(envelope.endpoint)},"status":${status}`
   if (envelope.code !== null) line += `,"code":"${envelope.code}"`

@@ -11,6 +11,7 @@ import { zodFunction, zodResponseFormat } from 'openai/helpers/zod'
 import type { ChatCompletionTool } from 'openai/resources/chat/completions'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { giveKey } from '../harness/accounts.ts'
 import { startRialto } from '../harness/rialto.ts'
 import type { Rialto } from '../harness/rialto.ts'
 
@@ -375,6 +376,29 @@ describe('the official OpenAI client can read the errors', () => {
 
     await expect(waiting).rejects.toThrow(APIUserAbortError)
     expect((await client.chat.completions.create({ model: TEXT, messages: ASK })).choices.length).toBe(1)
+  })
+})
+
+describe('the official OpenAI client meets a limit', () => {
+  let strict: Rialto
+  beforeAll(async () => {
+    strict = await startRialto({ config: { 'plans.json': { default: { text: { XS: { rpm: 2, tpm: null } } } } } })
+  })
+  afterAll(() => strict?.stop())
+
+  test('a key beyond its plan gets a rate limit error that says what is the matter and when to come back', async () => {
+    const limited = new OpenAI({ baseURL: strict.url, apiKey: await giveKey(strict.home), maxRetries: 0 })
+
+    const { response } = await limited.chat.completions.create({ model: TEXT, messages: ASK }).withResponse()
+    await limited.chat.completions.create({ model: TEXT, messages: ASK })
+    const third: unknown = await limited.chat.completions.create({ model: TEXT, messages: ASK }).catch((error: unknown) => error)
+
+    expect(response.headers.get('x-ratelimit-limit-requests')).toBe('2')
+    expect(response.headers.get('x-ratelimit-remaining-requests')).toBe('1')
+    expect(third).toBeInstanceOf(RateLimitError)
+    const { message, headers } = third as RateLimitError
+    expect(message).toMatch(/^429 .*rate limit/i)
+    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0)
   })
 })
 

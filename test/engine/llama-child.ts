@@ -16,7 +16,7 @@ import type { ChatRequest } from './llama-wire.ts'
 export type Report =
   | { readonly type: 'ready'; readonly port: number }
   | { readonly type: 'begun' }
-  | ({ readonly type: 'ended' } & Omit<Answer, 'text'>)
+  | { readonly type: 'ended'; readonly reason: Answer['reason'] | 'refused'; readonly promptTokens: number; readonly outputTokens: number }
 
 const [chatPath = '', embeddingPath = '', contextTokens = ''] = process.argv.slice(2)
 const models = await loadModels({ chat: chatPath, embedding: embeddingPath }, Number(contextTokens))
@@ -67,11 +67,15 @@ async function chat(asked: ChatRequest, response: ServerResponse, signal: AbortS
 
   tell({ type: 'begun' })
   let begun = false
-  const given = await models.chat(asked, signal, (text) => {
+  const onText = (text: string): void => {
     if (!asked.stream || text === '') return
     if (!begun) delta({ role: 'assistant', content: null })
     begun = true
     delta({ content: text })
+  }
+  const given = await models.chat(asked, signal, onText).catch((error: unknown) => {
+    tell({ type: 'ended', reason: 'refused', promptTokens: 0, outputTokens: 0 })
+    throw error
   })
   tell({ type: 'ended', reason: given.reason, promptTokens: given.promptTokens, outputTokens: given.outputTokens })
   if (given.reason === 'abort') return

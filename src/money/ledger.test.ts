@@ -1,0 +1,494 @@
+/** Holds, charges and top-ups; what is written, when, and what a store that is away can do to them. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Caller } from '../core/call.ts'
+import type { Amount, Line } from '../core/money.ts'
+import type { AccountRow, Settlement } from '../core/store.ts'
+import { MAX_AT_REST } from './books.ts'
+import { Ledger, MAX_AMOUNT, MAX_UNWRITTEN } from './ledger.ts'
+import type { Hold } from './ledger.ts'
+import { BATCH_MAX, BATCH_MS, CLOSE_MS, RETRY_MAX_MS, RETRY_MS } from './writer.ts'
+
+const FACTS = { model: 'm', modality: 'text', executionMs: 250 } as const
+const NOW = 1_763_880_000_000
+
+/** A store that can be away, in both ways: before it wrote anything, and after it wrote everything. */
+class FakeStore {
+  readonly accounts = new Map<string, AccountRow>()
+  readonly written = new Map<string, Settlement>()
+  readonly commits: number[] = []
+  readonly books = new Map<string, Amount>()
+  mode: 'there' | 'away' | 'silent' = 'there'
+  reads = 0
+
+  addAccount(id: string, creditNano: Amount | null = 0n): void {
+    this.accounts.set(id, { id, name: id, plan: 'default', creditNano, createdAt: NOW })
+  }
+
+  async account(id: string) {
+    this.reads++
+    await this.#answer()
+    return this.accounts.get(id) ?? null
+  }
+
+  async balance(book: string) {
+    await this.#answer()
+    return this.books.get(book) ?? 0n
+  }
+
+  async spentByKey(keyId: string) {
+    await this.#answer()
+    const rows = [...this.written.values()].flatMap(({ usage }) => usage)
+    return rows.reduce((sum, row) => (row.keyId === keyId ? sum + row.line.amount : sum), 0n)
+  }
+
+  async commit(settlements: readonly Settlement[]) {
+    await this.#answer()
+    this.commits.push(settlements.length)
+    for (const settlement of settlements) this.#write(settlement)
+    if (this.mode === 'silent') throw new Error('no answer')
+  }
+
+  #write(settlement: Settlement): void {
+    const { transfer, usage } = settlement
+    const id = transfer?.id ?? `settle:${usage[0]?.requestId}`
+    if (this.written.has(id)) return
+    this.written.set(id, settlement)
+    if (!transfer) return
+    this.books.set(transfer.fromBook, (this.books.get(transfer.fromBook) ?? 0n) - transfer.amount)
+    this.books.set(transfer.toBook, (this.books.get(transfer.toBook) ?? 0n) + transfer.amount)
+  }
+
+  async #answer(): Promise<void> {
+    await Promise.resolve()
+    if (this.mode === 'away') throw new Error('away')
+  }
+}
+
+function setUp(balance: Amount = 1_000n, creditNano: Amount | null = 0n) {
+  const store = new FakeStore()
+  store.addAccount('a1', creditNano)
+  if (balance !== 0n) store.books.set('account:a1', balance)
+  const away: boolean[] = []
+  const ledger = new Ledger({ store, clock: { now: () => NOW }, onStoreAway: (is) => away.push(is) })
+  return { store, ledger, away }
+}
+
+const callerOf = (accountId = 'a1', keyId = 'k1', spendCapNano: Amount | null = null): Caller => ({
+  accountId,
+  keyId,
+  scope: 'INFERENCE',
+  plan: 'default',
+  spendCapNano,
+})
+
+const CALLER = callerOf()
+
+const linesOf = (...amounts: Amount[]): Line[] =>
+  amounts.map((amount, i) => ({ unit: i === 0 ? 'inputToken' : 'outputToken', count: Number(amount), priceNano: 1, amount }))
+
+/** A hold of an account that is in memory: no promise. */
+function holdNow(ledger: Ledger, id: string, amount: Amount, caller = CALLER): Hold {
+  const hold = ledger.hold(id, caller, amount)
+  if (hold instanceof Promise) throw new Error('not in memory')
+  return hold
+}
+
+function settleMany(ledger: Ledger, from: number, to: number): void {
+  for (let i = from; i < to; i++) ledger.settle(holdNow(ledger, `r${i}`, 1n), linesOf(1n), FACTS)
+}
+
+/** What the call throws or rejects with, or null. */
+async function refusalOf(call: () => unknown): Promise<unknown> {
+  try {
+    await call()
+    return null
+  } catch (error) {
+    return error
+  }
+}
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+describe('a hold', () => {
+  it('is made without a wait once account and key are in memory, and tells the balance before the run', async () => {
+    const { ledger, store } = setUp()
+    const first = await ledger.hold('r1', CALLER, 100n)
+    const reads = store.reads
+
+    const second = holdNow(ledger, 'r2', 100n)
+
+    expect([first.balance, second.balance]).toEqual([1_000n, 1_000n])
+    expect(store.reads).toBe(reads)
+  })
+
+  it('is refused when balance, open holds and credit do not cover it, in words that say what is missing', async () => {
+    const { ledger } = setUp(1_000n, 500n)
+    await ledger.hold('r1', CALLER, 1_200n)
+
+    const refusal = await refusalOf(() => ledger.hold('r2', CALLER, 301n))
+    holdNow(ledger, 'r3', 300n)
+
+    expect(refusal).toMatchObject({ code: 'INSUFFICIENT_BALANCE', message: expect.stringContaining('0.0000003 USD are available') })
+  })
+
+  it('is refused when the key would pass its cap, though the account has the money', async () => {
+    const { ledger } = setUp()
+    const capped = callerOf('a1', 'k1', 300n)
+    ledger.settle(await ledger.hold('r1', capped, 100n), linesOf(100n), FACTS)
+    holdNow(ledger, 'r2', 150n, capped)
+
+    const refusal = await refusalOf(() => ledger.hold('r3', capped, 51n))
+
+    expect(refusal).toMatchObject({
+      code: 'API_KEY_USD_SPEND_LIMIT_EXCEEDED',
+      message: expect.stringContaining('0.00000005 USD of the key'),
+    })
+    holdNow(ledger, 'r4', 50n, capped)
+    await ledger.hold('r5', callerOf('a1', 'k2'), 51n)
+  })
+
+  it('knows what a key spent before this process began', async () => {
+    const { ledger, store } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
+    await ledger.flush()
+
+    const next = new Ledger({ store, clock: { now: () => NOW } })
+
+    expect(await refusalOf(() => next.hold('r2', callerOf('a1', 'k1', 150n), 51n))).toMatchObject({
+      code: 'API_KEY_USD_SPEND_LIMIT_EXCEEDED',
+    })
+    expect(await next.balance('a1')).toBe(900n)
+  })
+
+  it('of requests that come together is given exactly as often as there is money', async () => {
+    const { ledger, store } = setUp(1_000n)
+
+    const results = await Promise.allSettled(Array.from({ length: 200 }, (_, i) => (async () => ledger.hold(`r${i}`, CALLER, 10n))()))
+
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(100)
+    expect(store.reads).toBe(1)
+  })
+
+  it('of nothing is given whatever the balance and the cap', async () => {
+    const { ledger } = setUp(-10n)
+
+    const hold = await ledger.hold('r1', callerOf('a1', 'k1', 0n), 0n)
+
+    expect(ledger.settle(hold, linesOf(0n, 0n), FACTS)).toBe(0n)
+  })
+
+  it('has no limit but sanity for an account without a bottom', async () => {
+    const { ledger } = setUp(0n, null)
+    const hold = await ledger.hold('r1', CALLER, MAX_AMOUNT)
+
+    expect(ledger.settle(hold, linesOf(7n), FACTS)).toBe(7n)
+    expect(ledger.balance('a1')).toBe(-7n)
+    expect(await refusalOf(() => ledger.hold('r2', CALLER, MAX_AMOUNT + 1n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
+  })
+
+  it('that is negative, or under an id that is open, is a fault of ours and changes nothing', async () => {
+    const { ledger } = setUp()
+    await ledger.hold('r1', CALLER, 600n)
+
+    expect(await refusalOf(() => ledger.hold('r1', CALLER, 1n))).toMatchObject({ code: 'UNKNOWN_ERROR' })
+    expect(await refusalOf(() => ledger.hold('r2', CALLER, -1n))).toMatchObject({ code: 'UNKNOWN_ERROR' })
+    holdNow(ledger, 'r3', 400n)
+  })
+
+  it('of an account that is not in memory gets a 503 while the store is away, never a 402', async () => {
+    const { ledger, store } = setUp()
+    store.mode = 'away'
+
+    expect(await refusalOf(() => ledger.hold('r1', CALLER, 1n))).toMatchObject({ status: 503 })
+    store.mode = 'there'
+    await ledger.hold('r2', CALLER, 1n)
+  })
+})
+
+describe('settling', () => {
+  it('charges the lines and gives back the rest of the hold', async () => {
+    const { ledger } = setUp()
+    const hold = await ledger.hold('r1', CALLER, 800n)
+
+    expect(ledger.settle(hold, linesOf(30n, 70n), FACTS)).toBe(100n)
+
+    expect(ledger.balance('a1')).toBe(900n)
+    holdNow(ledger, 'r2', 900n)
+  })
+
+  it('charges at most the hold, and the usage rows add up to what is charged', async () => {
+    const { ledger, store } = setUp()
+    const hold = await ledger.hold('r1', CALLER, 100n)
+
+    expect(ledger.settle(hold, linesOf(60n, 70n), FACTS)).toBe(100n)
+    await ledger.flush()
+
+    const { transfer, usage } = store.written.get('settle:r1') ?? { transfer: null, usage: [] }
+    expect(transfer).toEqual({ id: 'settle:r1', at: NOW, fromBook: 'account:a1', toBook: 'revenue', amount: 100n, kind: 'settle' })
+    expect(usage.map(({ line }) => line.amount)).toEqual([60n, 40n])
+    expect(usage[0]).toMatchObject({ requestId: 'r1', at: NOW, accountId: 'a1', keyId: 'k1', ...FACTS })
+  })
+
+  it('or releasing again changes nothing and tells the same', async () => {
+    const { ledger, store } = setUp()
+    const settled = await ledger.hold('r1', CALLER, 500n)
+    const released = holdNow(ledger, 'r2', 500n)
+
+    ledger.release(released)
+    const charges = [
+      ledger.settle(settled, linesOf(100n), FACTS),
+      ledger.settle(settled, linesOf(300n), FACTS),
+      ledger.settle(released, linesOf(300n), FACTS),
+    ]
+    ledger.release(settled)
+    ledger.release(released)
+    await ledger.flush()
+
+    expect(charges).toEqual([100n, 100n, 0n])
+    expect(ledger.balance('a1')).toBe(900n)
+    expect([...store.written.keys()]).toEqual(['settle:r1'])
+    expect(ledger.status).toEqual({ openHolds: 0, unwritten: 0, storeAway: false })
+  })
+
+  it('a run that cost nothing writes its usage and moves no money', async () => {
+    const { ledger, store } = setUp()
+
+    ledger.settle(await ledger.hold('r1', CALLER, 0n), linesOf(0n), FACTS)
+    ledger.settle(await ledger.hold('r2', CALLER, 50n), [], FACTS)
+    await ledger.flush()
+
+    expect([...store.written.values()]).toEqual([{ transfer: null, usage: [expect.objectContaining({ requestId: 'r1' })] }])
+  })
+
+  it('takes a negative or broken line for nothing, so that it can neither pay out nor block the books', async () => {
+    const { ledger, store } = setUp()
+    const broken: Line = { unit: 'outputToken', count: 1.5, priceNano: 1, amount: -40n }
+
+    expect(ledger.settle(await ledger.hold('r1', CALLER, 100n), [...linesOf(60n), broken], { ...FACTS, executionMs: 12.7 })).toBe(60n)
+    await ledger.flush()
+
+    expect(store.written.get('settle:r1')?.usage.map(({ line, executionMs }) => [line.count, line.amount, executionMs])).toEqual([
+      [60, 60n, 13],
+      [2, 0n, 13],
+    ])
+  })
+})
+
+describe('what is settled', () => {
+  it('is written together within 25 ms', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    settleMany(ledger, 0, 10)
+    await vi.advanceTimersByTimeAsync(BATCH_MS - 1)
+    expect(store.commits).toEqual([])
+
+    await vi.advanceTimersByTimeAsync(1)
+
+    expect(store.commits).toEqual([10])
+    expect(ledger.status.unwritten).toBe(0)
+  })
+
+  it('is written at once when it is a full batch, and never in larger ones', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    settleMany(ledger, 0, BATCH_MAX * 2 + 5)
+
+    await vi.advanceTimersByTimeAsync(1)
+
+    expect(store.commits).toEqual([BATCH_MAX, BATCH_MAX, 5])
+  })
+
+  it('is written as well when it comes while a batch is under way', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    settleMany(ledger, 0, BATCH_MAX)
+    vi.advanceTimersToNextTimer()
+    settleMany(ledger, BATCH_MAX, BATCH_MAX + 300)
+
+    await vi.advanceTimersByTimeAsync(BATCH_MS)
+
+    expect(store.written.size).toBe(BATCH_MAX + 300)
+  })
+
+  it('waits while the store is away and is written once when it is back, with one word about each', async () => {
+    const { ledger, store, away } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    store.mode = 'away'
+    settleMany(ledger, 0, 5)
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(ledger.status).toEqual({ openHolds: 0, unwritten: 5, storeAway: true })
+    settleMany(ledger, 5, 10)
+    store.mode = 'there'
+
+    await vi.advanceTimersByTimeAsync(RETRY_MAX_MS)
+
+    expect(store.commits).toEqual([10])
+    expect(store.books.get('account:a1')).toBe(990n)
+    expect(away).toEqual([true, false])
+  })
+
+  it('is tried again soon at first, then more rarely', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    const commit = vi.spyOn(store, 'commit')
+    store.mode = 'away'
+    settleMany(ledger, 0, 1)
+
+    await vi.advanceTimersByTimeAsync(BATCH_MS + RETRY_MS * 7)
+    expect(commit).toHaveBeenCalledTimes(4)
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(commit.mock.calls.length).toBeLessThan(130)
+  })
+
+  it('is charged once though the store wrote it and could not say so', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    store.mode = 'silent'
+    settleMany(ledger, 0, 5)
+    await vi.advanceTimersByTimeAsync(10_000)
+    store.mode = 'there'
+
+    await ledger.flush()
+
+    expect(store.books.get('account:a1')).toBe(995n)
+    expect(ledger.balance('a1')).toBe(995n)
+  })
+
+  it('is bounded: with too much unwritten, new holds get a 503 and no settlement is lost', async () => {
+    const { ledger, store } = setUp(1_000_000n)
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    store.mode = 'away'
+    settleMany(ledger, 0, MAX_UNWRITTEN - 1)
+    const last = holdNow(ledger, 'last', 1n)
+
+    expect(await refusalOf(() => ledger.hold('more', CALLER, 1n))).toMatchObject({ status: 503 })
+    ledger.settle(last, linesOf(1n), FACTS)
+    store.mode = 'there'
+    await ledger.flush()
+
+    expect(store.books.get('revenue')).toBe(BigInt(MAX_UNWRITTEN))
+    holdNow(ledger, 'more', 1n)
+  })
+
+  it('is written when the ledger closes, which takes no more holds', async () => {
+    const { ledger, store } = setUp()
+    const open = await ledger.hold('r1', CALLER, 1n)
+    const closing = ledger.close()
+    ledger.settle(open, linesOf(1n), FACTS)
+    await closing
+
+    expect(await ledger.close()).toBe(0)
+    expect(store.written.has('settle:r1')).toBe(true)
+    expect(await refusalOf(() => ledger.hold('r2', CALLER, 0n))).toMatchObject({ code: 'SHUTTING_DOWN' })
+  })
+
+  it('is counted when it could not be written before the end', async () => {
+    vi.useRealTimers()
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate'] })
+    const { ledger, store } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 1n), linesOf(1n), FACTS)
+    store.mode = 'away'
+    const abort = new AbortController()
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+      expect(ms).toBe(CLOSE_MS)
+      return abort.signal
+    })
+
+    const closing = ledger.close()
+    abort.abort()
+
+    expect(await closing).toBe(1)
+  })
+})
+
+describe('a top-up', () => {
+  it('is on the account when it resolves, and the same payment again changes nothing', async () => {
+    const { ledger, store } = setUp()
+
+    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
+    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
+
+    expect(await ledger.balance('a1')).toBe(1_500n)
+    expect(store.books.get('bank')).toBe(-500n)
+  })
+
+  it('adds to what is charged and not yet written', async () => {
+    const { ledger } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
+    holdNow(ledger, 'r2', 50n)
+
+    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_400n)
+    await ledger.flush()
+
+    expect(ledger.balance('a1')).toBe(1_400n)
+    expect(await refusalOf(() => ledger.hold('r3', CALLER, 1_351n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
+    holdNow(ledger, 'r4', 1_350n)
+  })
+
+  it('is right although a batch before it was written without an answer', async () => {
+    const { ledger, store } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
+    store.mode = 'silent'
+    await refusalOf(() => ledger.flush())
+    store.mode = 'there'
+
+    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_400n)
+    expect(ledger.balance('a1')).toBe(1_400n)
+  })
+
+  it('that failed, written or not, is finished by the same call again', async () => {
+    for (const mode of ['away', 'silent'] as const) {
+      const { ledger, store } = setUp()
+      await ledger.balance('a1')
+      store.mode = mode
+
+      expect(await refusalOf(() => ledger.topUp('a1', 500n, 'p1'))).not.toBeNull()
+      store.mode = 'there'
+
+      expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
+    }
+  })
+
+  it('of nothing, of too much or for nobody is refused', async () => {
+    const { ledger, store } = setUp()
+
+    for (const [accountId, amount] of [
+      ['a1', 0n],
+      ['a1', -1n],
+      ['a1', MAX_AMOUNT + 1n],
+      ['a9', 1n],
+    ] as const) {
+      expect(await refusalOf(() => ledger.topUp(accountId, amount, 'p1'))).toMatchObject({ code: 'INVALID_REQUEST' })
+    }
+    expect(store.written.size).toBe(0)
+  })
+})
+
+describe('an account in memory', () => {
+  it('takes up what somebody else changed when it is told to', async () => {
+    const { ledger, store } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
+    store.books.set('account:a1', 5_000n)
+    store.addAccount('a1', 1_000n)
+
+    expect(await ledger.reload('a1')).toBe(4_900n)
+    holdNow(ledger, 'r2', 5_900n)
+  })
+
+  it('is let go when many others come, except while it is in use, and nothing is forgotten', async () => {
+    const { ledger, store } = setUp()
+    const open = await ledger.hold('open', CALLER, 400n)
+    store.addAccount('a2')
+    ledger.settle(await ledger.hold('rest', callerOf('a2', 'k2'), 0n), [], FACTS)
+    for (let i = 0; i < MAX_AT_REST + 10; i++) {
+      store.addAccount(`b${i}`)
+      ledger.release(await ledger.hold(`b${i}`, callerOf(`b${i}`, `kb${i}`), 0n))
+    }
+
+    expect(ledger.balance('a1')).toBe(1_000n)
+    expect(ledger.balance('a2')).toBeInstanceOf(Promise)
+    expect(await refusalOf(() => ledger.hold('r2', CALLER, 601n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
+    expect(ledger.settle(open, linesOf(400n), FACTS)).toBe(400n)
+  })
+})
