@@ -88,14 +88,23 @@ export function pinSelf(): boolean {
 export function cpuUs(pid: number): number | null {
   if (!HAS_PROC) return null
   let total = 0
+  for (const us of threadsUs(pid).values()) total += us
+  return total
+}
+
+/** The same by the names of the threads: the one that runs JavaScript, the thread pool, the helpers of V8. */
+export function threadsUs(pid: number): Map<string, number> {
+  const out = new Map<string, number>()
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
-      total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000
+      const us = Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000
+      const name = Number(thread) === pid ? 'main' : readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim()
+      out.set(name, (out.get(name) ?? 0) + us)
     } catch {
       // A thread that has just ended.
     }
   }
-  return total
+  return out
 }
 
 /** Resident memory in megabytes. Null without /proc. */

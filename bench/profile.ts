@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { load } from './load.ts'
-import { OTHER_CORE, cpuUs, killAll, pinSelf, start } from './process.ts'
+import { OTHER_CORE, killAll, pinSelf, start, threadsUs } from './process.ts'
 import { ROWS, loadOf } from './rows.ts'
 import { startBare, startRialto } from './servers.ts'
 
@@ -65,19 +65,19 @@ async function main(): Promise<void> {
   const nodeArgs = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200']
   const upstream = await mock.listening
   const server = flags.server === 'bare' ? await startBare(upstream, nodeArgs) : await startRialto(upstream, folder, nodeArgs)
-  let from = 0
-  let to = 0
+  let from = new Map<string, number>()
+  let to = new Map<string, number>()
   let skipMs = 0
   const result = await load({
     ...loadOf(row, server, 1),
     durationMs: Number(flags.seconds) * 1000,
     rampMs: 2000,
     onStart: () => {
-      from = cpuUs(server.pid) ?? 0
+      from = threadsUs(server.pid)
       skipMs = performance.now() - startedAt
     },
     onEnd: () => {
-      to = cpuUs(server.pid) ?? 0
+      to = threadsUs(server.pid)
     },
   })
   await server.stop()
@@ -86,11 +86,16 @@ async function main(): Promise<void> {
   if (file === undefined) throw new Error('the server wrote no profile')
   if (flags.keep !== undefined) copyFileSync(join(folder, file), flags.keep)
   const profile = profileShape.parse(JSON.parse(readFileSync(join(folder, file), 'utf8')))
-  const perAnswer = (to - from) / result.answers
+  const threads = [...to].map(([name, us]) => [name, (us - (from.get(name) ?? 0)) / result.answers] as const)
+  const main = threads.find(([name]) => name === 'main')?.[1] ?? 0
+  const total = threads.reduce((sum, [, us]) => sum + us, 0)
   process.stdout.write(
-    `${row.title}: ${perAnswer.toFixed(0)} µs of CPU per answer under the profiler (${result.answers} answers, wrong: ${JSON.stringify(result.wrong)})\n`,
+    `${server.name}, ${row.title}: ${total.toFixed(1)} µs of CPU per answer under the profiler (${threads
+      .filter(([, us]) => us > 0.05)
+      .map(([name, us]) => `${name} ${us.toFixed(1)}`)
+      .join(', ')}); ${result.answers} answers, wrong: ${JSON.stringify(result.wrong)}\nBelow: the main thread only.\n`,
   )
-  summarise(profile, { skipUs: skipMs * 1000, lengthUs: Number(flags.seconds) * 1e6, perAnswerUs: perAnswer, top: Number(flags.top) })
+  summarise(profile, { skipUs: skipMs * 1000, lengthUs: Number(flags.seconds) * 1e6, perAnswerUs: main, top: Number(flags.top) })
 }
 
 type Span = { readonly skipUs: number; readonly lengthUs: number; readonly perAnswerUs: number; readonly top: number }
@@ -105,6 +110,7 @@ function summarise(profile: Profile, { skipUs, lengthUs, perAnswerUs, top }: Spa
   })
   const byFunction = new Map<string, number>()
   const byFile = new Map<string, number>()
+  const owned = new Map<string, number>()
   const inclusive = new Map<string, number>()
   let busy = 0
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
@@ -117,11 +123,15 @@ function summarise(profile: Profile, { skipUs, lengthUs, perAnswerUs, top }: Spa
     add(byFile, fileOf(frame), us)
     // Once per function on the stack, however often it is there.
     const seen = new Set<string>()
+    let owner: string | null = null
     for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
       const above = nodes.get(at)?.callFrame
-      if (above && /^(?:src|bench)\//.test(fileOf(above))) seen.add(functionOf(above))
+      if (!above || !/^(?:src|bench)\//.test(fileOf(above))) continue
+      seen.add(functionOf(above))
+      owner ??= functionOf(above)
     }
     for (const name of seen) add(inclusive, name, us)
+    add(owned, owner ?? (frame.functionName === '(garbage collector)' ? frame.functionName : 'Node and libraries on their own'), us)
   }
   const show = (title: string, of: Map<string, number>): void => {
     process.stdout.write(`\n${title}\n`)
@@ -132,7 +142,8 @@ function summarise(profile: Profile, { skipUs, lengthUs, perAnswerUs, top }: Spa
   }
   show('By file or package, its own time', byFile)
   show('By function, its own time', byFunction)
-  show('By function of Rialto, with all that it calls', inclusive)
+  show('By function of Rialto, with the libraries and system calls that it calls', owned)
+  show('By function of Rialto, with all that it calls, also of Rialto', inclusive)
 }
 
 function add(to: Map<string, number>, key: string, us: number): void {

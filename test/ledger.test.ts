@@ -28,7 +28,8 @@ const CALLERS: readonly Caller[] = ACCOUNTS.flatMap((accountId) =>
   })),
 )
 
-type Weather = 'fine' | 'fails before' | 'fails after'
+/** How the store answers: at once, after a while, not at all, or not at all although it did what it was asked. */
+type Weather = 'fine' | 'slow' | 'fails before' | 'fails after'
 
 type Step =
   | { type: 'hold'; caller: number; amount: bigint; wait: boolean }
@@ -58,10 +59,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       type: fc.constant('weather' as const),
-      weather: fc.constantFrom<Weather>('fine', 'fails before', 'fails after'),
+      weather: fc.constantFrom<Weather>('fine', 'slow', 'fails before', 'fails after'),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('reload' as const), account }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('reload' as const), account }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const) }) },
 )
 
@@ -71,7 +72,7 @@ afterEach(() => void vi.useRealTimers())
 describe('the ledger', () => {
   it('conserves money to the nano-dollar under any interleaving, any failure of the store and any crash', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 120 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 120, size: 'max' }), async (steps) => {
         const world = await World.create()
         try {
           for (const each of steps) {
@@ -171,8 +172,8 @@ class World {
   /** What must hold at every moment, of everything that the ledger has in memory. */
   check(): void {
     for (const hold of this.#open) {
-      equal(hold.account.held, sum(this.#open.filter((other) => other.account === hold.account).map((other) => other.amount)))
-      equal(hold.key.held, sum(this.#open.filter((other) => other.key === hold.key).map((other) => other.amount)))
+      equal(hold.account.held, sum(this.#open.filter((other) => other.account.id === hold.account.id).map((other) => other.amount)))
+      equal(hold.key.held, sum(this.#open.filter((other) => other.key.id === hold.key.id).map((other) => other.amount)))
     }
     for (const { hold, charged } of this.#ended) {
       const { account, key } = hold
@@ -193,8 +194,8 @@ class World {
     await this.#settled()
     for (const hold of this.#open) this.#ledger.release(hold)
     this.#open = []
-    for (const payment of this.#payments) await this.#pay(payment)
-    await this.#ledger.flush()
+    for (const payment of this.#payments) await this.#run(this.#pay(payment), true)
+    await this.#run(this.#ledger.flush(), true)
     deepEqual(this.#ledger.status, { openHolds: 0, unwritten: 0, storeAway: false })
     equal(this.#confirmed.size, this.#payments.length)
     await this.#compare()
@@ -227,9 +228,9 @@ class World {
 
   /** The memory is gone. Of what was settled, each run is in the store whole or not at all; confirmed payments all are. */
   async #crash(): Promise<void> {
-    vi.clearAllTimers()
     this.#life++
     await this.#settled()
+    vi.clearAllTimers()
     const survivors: Paid[] = []
     for (const run of this.#paid) {
       const rows = await this.#store.usageOf(run.requestId)
@@ -261,6 +262,7 @@ class World {
 
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     if (this.#weather === 'fails before') throw new Error('away')
+    if (this.#weather === 'slow') await new Promise((resolve) => setTimeout(resolve, SLOW_MS))
     const answer = await question()
     if (this.#weather === 'fails after') throw new Error('no answer')
     return answer
@@ -289,16 +291,21 @@ class World {
 
   /** Refusals and a store that is away are part of the game. */
   async #run(call: Promise<unknown>, waitForIt: boolean): Promise<void> {
-    const done = call.catch(() => undefined)
-    if (waitForIt) await done
-    else this.#running.push(done)
+    this.#running.push(call.catch(() => undefined))
+    if (waitForIt) await this.#settled()
   }
 
+  /** Lets the time pass that the calls under way take. */
   async #settled(): Promise<void> {
-    await Promise.all(this.#running)
+    const calls = { underWay: true }
+    const all = Promise.all(this.#running).finally(() => (calls.underWay = false))
+    while (calls.underWay) await vi.advanceTimersByTimeAsync(1)
+    await all
     this.#running = []
   }
 }
+
+const SLOW_MS = 7
 
 const FACTS = { model: 'm', modality: 'text', executionMs: 1 } as const
 

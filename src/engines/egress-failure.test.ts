@@ -39,6 +39,19 @@ describe('an upstream that is not well', () => {
     expect(upstream.sockets()).toBe(2)
   })
 
+  test('that has closed every kept socket is asked again on a new one, not on another old one', async () => {
+    const upstream = await rawUpstream((socket, count) => {
+      if (count === 0) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+      else socket.destroy()
+    })
+    const egress = egressTo(upstream.baseUrl)
+
+    await Promise.all([egress.collect(ask()), egress.collect(ask())])
+    expect((await egress.collect(ask())).body.toString()).toBe('ok')
+
+    expect(upstream.sockets()).toBe(3)
+  })
+
   test('that closes a kept socket in the midst of an answer is not asked again', async () => {
     const upstream = await rawUpstream((socket, count) => {
       if (count === 0) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')

@@ -100,11 +100,15 @@ describe('an answer', () => {
 
   test('waits at the upstream while its taker is busy', async () => {
     const size = 32 * 1024 * 1024
-    const upstream = await upstreamThat(({ response }) => void response.end(Buffer.alloc(size)))
+    let sent = (): boolean => false
+    const upstream = await upstreamThat(({ response }) => {
+      sent = () => response.writableFinished
+      response.end(Buffer.alloc(size))
+    })
     const busy = promised()
     const first = promised()
     let bytes = 0
-    const sent = egressTo(upstream.baseUrl).send(ask(), {
+    const taken = egressTo(upstream.baseUrl).send(ask(), {
       data(chunk) {
         bytes += chunk.length
         first.resolve()
@@ -113,10 +117,11 @@ describe('an answer', () => {
     })
     await within(first.promise, 'the first bytes')
 
-    await turns(200)
+    await turns(2000)
     expect(bytes).toBeLessThan(1024 * 1024)
+    expect(sent()).toBe(false)
     busy.resolve()
-    await sent
+    await taken
 
     expect(bytes).toBe(size)
   })

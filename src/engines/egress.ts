@@ -333,7 +333,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #abortReason(): Failure {
-    const { reason }: { readonly reason: unknown } = this.#request.signal
+    const reason: unknown = this.#request.signal.reason
     return reason instanceof Failure ? reason : callerLeft()
   }
 }

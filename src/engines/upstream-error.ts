@@ -155,7 +155,7 @@ function statusOf(said: Readonly<Record<string, unknown>>): number {
 function parse(body: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(body)
-    const outer = Array.isArray(value) ? value[0] : value
+    const outer: unknown = Array.isArray(value) ? value[0] : value
     if (!isRecord(outer)) return null
     const inner = outer['error']
     if (isRecord(inner)) return inner

@@ -227,9 +227,11 @@ export class Door {
     if (failure.retryAfterMs !== undefined) head.push('retry-after', Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))
     if (failure.code === 'METHOD_NOT_ALLOWED') head.push('allow', this.#router.methods(pathOf(request)).join(', '))
     if (failure.code === 'AUTHENTICATION_FAILED') head.push('www-authenticate', 'Bearer')
-    if (this.#stopping || !request.complete) lingeringClose(request, response, head)
     this.#firstByte(envelope)
-    await replyJson(request, response, failure.status, head, errorBody(failure, envelope.requestId))
+    const body = errorBody(failure, envelope.requestId)
+    if (!request.complete) return refuseEarly(request, response, failure.status, head, body)
+    if (this.#stopping) head.push('connection', 'close')
+    await replyJson(request, response, failure.status, head, body)
   }
 
   #find(method: string, path: string): Match {
@@ -256,17 +258,30 @@ export class Door {
   }
 }
 
+/** For how long a caller that was refused may go on sending. */
+const LINGER_MS = 2_000
+
 /**
- * A caller that is still sending must be able to read why it was refused: the answer says that the connection closes,
- * and what comes is thrown away for a moment before it does. A socket closed with unread bytes would be reset.
+ * Answers a caller that is still sending, so that it can read why it was refused. The whole answer goes out at once and
+ * says that the connection closes, but what comes is thrown away for a moment before it does: node closes the socket as
+ * soon as such an answer has ended, and a socket closed with unread bytes is reset, the answer in it lost.
  */
-function lingeringClose(request: IncomingMessage, response: ServerResponse, head: Head): void {
-  const lingerMs = 2_000
-  head.push('connection', 'close')
+function refuseEarly(request: IncomingMessage, response: ServerResponse, status: number, head: Head, body: unknown): void {
+  const text = JSON.stringify(body)
+  head.push('connection', 'close', 'content-type', 'application/json', 'content-length', Buffer.byteLength(text))
+  response.writeHead(status, head)
+  response.write(text)
+  const end = (): void => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(end, LINGER_MS)
+  timer.unref()
+  // Who was reading the body has stopped at the limit, and would stop the rest as well.
+  request.removeAllListeners('data')
+  request.once('end', end)
+  request.once('close', end)
   request.resume()
-  response.once('finish', () => {
-    setTimeout(() => request.destroy(), lingerMs).unref()
-  })
 }
 
 function checked(schema: AnyEndpoint['query'], value: unknown): unknown {

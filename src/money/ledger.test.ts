@@ -1,111 +1,9 @@
-/** Holds, charges and top-ups; what is written, when, and what a store that is away can do to them. */
+/** Holds, charges and top-ups, one rule at a time. All of them at once: test/ledger.test.ts. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Caller } from '../core/call.ts'
-import type { Amount, Line } from '../core/money.ts'
-import type { AccountRow, Settlement } from '../core/store.ts'
+import type { Line } from '../core/money.ts'
 import { MAX_AT_REST } from './books.ts'
-import { Ledger, MAX_AMOUNT, MAX_UNWRITTEN } from './ledger.ts'
-import type { Hold } from './ledger.ts'
-import { BATCH_MAX, BATCH_MS, CLOSE_MS, RETRY_MAX_MS, RETRY_MS } from './writer.ts'
-
-const FACTS = { model: 'm', modality: 'text', executionMs: 250 } as const
-const NOW = 1_763_880_000_000
-
-/** A store that can be away, in both ways: before it wrote anything, and after it wrote everything. */
-class FakeStore {
-  readonly accounts = new Map<string, AccountRow>()
-  readonly written = new Map<string, Settlement>()
-  readonly commits: number[] = []
-  readonly books = new Map<string, Amount>()
-  mode: 'there' | 'away' | 'silent' = 'there'
-  reads = 0
-
-  addAccount(id: string, creditNano: Amount | null = 0n): void {
-    this.accounts.set(id, { id, name: id, plan: 'default', creditNano, createdAt: NOW })
-  }
-
-  async account(id: string) {
-    this.reads++
-    await this.#answer()
-    return this.accounts.get(id) ?? null
-  }
-
-  async balance(book: string) {
-    await this.#answer()
-    return this.books.get(book) ?? 0n
-  }
-
-  async spentByKey(keyId: string) {
-    await this.#answer()
-    const rows = [...this.written.values()].flatMap(({ usage }) => usage)
-    return rows.reduce((sum, row) => (row.keyId === keyId ? sum + row.line.amount : sum), 0n)
-  }
-
-  async commit(settlements: readonly Settlement[]) {
-    await this.#answer()
-    this.commits.push(settlements.length)
-    for (const settlement of settlements) this.#write(settlement)
-    if (this.mode === 'silent') throw new Error('no answer')
-  }
-
-  #write(settlement: Settlement): void {
-    const { transfer, usage } = settlement
-    const id = transfer?.id ?? `settle:${usage[0]?.requestId}`
-    if (this.written.has(id)) return
-    this.written.set(id, settlement)
-    if (!transfer) return
-    this.books.set(transfer.fromBook, (this.books.get(transfer.fromBook) ?? 0n) - transfer.amount)
-    this.books.set(transfer.toBook, (this.books.get(transfer.toBook) ?? 0n) + transfer.amount)
-  }
-
-  async #answer(): Promise<void> {
-    await Promise.resolve()
-    if (this.mode === 'away') throw new Error('away')
-  }
-}
-
-function setUp(balance: Amount = 1_000n, creditNano: Amount | null = 0n) {
-  const store = new FakeStore()
-  store.addAccount('a1', creditNano)
-  if (balance !== 0n) store.books.set('account:a1', balance)
-  const away: boolean[] = []
-  const ledger = new Ledger({ store, clock: { now: () => NOW }, onStoreAway: (is) => away.push(is) })
-  return { store, ledger, away }
-}
-
-const callerOf = (accountId = 'a1', keyId = 'k1', spendCapNano: Amount | null = null): Caller => ({
-  accountId,
-  keyId,
-  scope: 'INFERENCE',
-  plan: 'default',
-  spendCapNano,
-})
-
-const CALLER = callerOf()
-
-const linesOf = (...amounts: Amount[]): Line[] =>
-  amounts.map((amount, i) => ({ unit: i === 0 ? 'inputToken' : 'outputToken', count: Number(amount), priceNano: 1, amount }))
-
-/** A hold of an account that is in memory: no promise. */
-function holdNow(ledger: Ledger, id: string, amount: Amount, caller = CALLER): Hold {
-  const hold = ledger.hold(id, caller, amount)
-  if (hold instanceof Promise) throw new Error('not in memory')
-  return hold
-}
-
-function settleMany(ledger: Ledger, from: number, to: number): void {
-  for (let i = from; i < to; i++) ledger.settle(holdNow(ledger, `r${i}`, 1n), linesOf(1n), FACTS)
-}
-
-/** What the call throws or rejects with, or null. */
-async function refusalOf(call: () => unknown): Promise<unknown> {
-  try {
-    await call()
-    return null
-  } catch (error) {
-    return error
-  }
-}
+import { Ledger, MAX_AMOUNT } from './ledger.ts'
+import { CALLER, callerOf, FACTS, holdNow, linesOf, NOW, refusalOf, setUp } from './ledger-harness.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -275,133 +173,6 @@ describe('settling', () => {
   })
 })
 
-describe('what is settled', () => {
-  it('is written together within 25 ms', async () => {
-    const { ledger, store } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    settleMany(ledger, 0, 10)
-    await vi.advanceTimersByTimeAsync(BATCH_MS - 1)
-    expect(store.commits).toEqual([])
-
-    await vi.advanceTimersByTimeAsync(1)
-
-    expect(store.commits).toEqual([10])
-    expect(ledger.status.unwritten).toBe(0)
-  })
-
-  it('is written at once when it is a full batch, and never in larger ones', async () => {
-    const { ledger, store } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    settleMany(ledger, 0, BATCH_MAX * 2 + 5)
-
-    await vi.advanceTimersByTimeAsync(1)
-
-    expect(store.commits).toEqual([BATCH_MAX, BATCH_MAX, 5])
-  })
-
-  it('is written as well when it comes while a batch is under way', async () => {
-    const { ledger, store } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    settleMany(ledger, 0, BATCH_MAX)
-    vi.advanceTimersToNextTimer()
-    settleMany(ledger, BATCH_MAX, BATCH_MAX + 300)
-
-    await vi.advanceTimersByTimeAsync(BATCH_MS)
-
-    expect(store.written.size).toBe(BATCH_MAX + 300)
-  })
-
-  it('waits while the store is away and is written once when it is back, with one word about each', async () => {
-    const { ledger, store, away } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    store.mode = 'away'
-    settleMany(ledger, 0, 5)
-    await vi.advanceTimersByTimeAsync(60_000)
-    expect(ledger.status).toEqual({ openHolds: 0, unwritten: 5, storeAway: true })
-    settleMany(ledger, 5, 10)
-    store.mode = 'there'
-
-    await vi.advanceTimersByTimeAsync(RETRY_MAX_MS)
-
-    expect(store.commits).toEqual([10])
-    expect(store.books.get('account:a1')).toBe(990n)
-    expect(away).toEqual([true, false])
-  })
-
-  it('is tried again soon at first, then more rarely', async () => {
-    const { ledger, store } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    const commit = vi.spyOn(store, 'commit')
-    store.mode = 'away'
-    settleMany(ledger, 0, 1)
-
-    await vi.advanceTimersByTimeAsync(BATCH_MS + RETRY_MS * 7)
-    expect(commit).toHaveBeenCalledTimes(4)
-    await vi.advanceTimersByTimeAsync(600_000)
-    expect(commit.mock.calls.length).toBeLessThan(130)
-  })
-
-  it('is charged once though the store wrote it and could not say so', async () => {
-    const { ledger, store } = setUp()
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    store.mode = 'silent'
-    settleMany(ledger, 0, 5)
-    await vi.advanceTimersByTimeAsync(10_000)
-    store.mode = 'there'
-
-    await ledger.flush()
-
-    expect(store.books.get('account:a1')).toBe(995n)
-    expect(ledger.balance('a1')).toBe(995n)
-  })
-
-  it('is bounded: with too much unwritten, new holds get a 503 and no settlement is lost', async () => {
-    const { ledger, store } = setUp(1_000_000n)
-    ledger.release(await ledger.hold('load', CALLER, 1n))
-    store.mode = 'away'
-    settleMany(ledger, 0, MAX_UNWRITTEN - 1)
-    const last = holdNow(ledger, 'last', 1n)
-
-    expect(await refusalOf(() => ledger.hold('more', CALLER, 1n))).toMatchObject({ status: 503 })
-    ledger.settle(last, linesOf(1n), FACTS)
-    store.mode = 'there'
-    await ledger.flush()
-
-    expect(store.books.get('revenue')).toBe(BigInt(MAX_UNWRITTEN))
-    holdNow(ledger, 'more', 1n)
-  })
-
-  it('is written when the ledger closes, which takes no more holds', async () => {
-    const { ledger, store } = setUp()
-    const open = await ledger.hold('r1', CALLER, 1n)
-    const closing = ledger.close()
-    ledger.settle(open, linesOf(1n), FACTS)
-    await closing
-
-    expect(await ledger.close()).toBe(0)
-    expect(store.written.has('settle:r1')).toBe(true)
-    expect(await refusalOf(() => ledger.hold('r2', CALLER, 0n))).toMatchObject({ code: 'SHUTTING_DOWN' })
-  })
-
-  it('is counted when it could not be written before the end', async () => {
-    vi.useRealTimers()
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate'] })
-    const { ledger, store } = setUp()
-    ledger.settle(await ledger.hold('r1', CALLER, 1n), linesOf(1n), FACTS)
-    store.mode = 'away'
-    const abort = new AbortController()
-    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
-      expect(ms).toBe(CLOSE_MS)
-      return abort.signal
-    })
-
-    const closing = ledger.close()
-    abort.abort()
-
-    expect(await closing).toBe(1)
-  })
-})
-
 describe('a top-up', () => {
   it('is on the account when it resolves, and the same payment again changes nothing', async () => {
     const { ledger, store } = setUp()
@@ -476,10 +247,25 @@ describe('an account in memory', () => {
     holdNow(ledger, 'r2', 5_900n)
   })
 
-  it('is let go when many others come, except while it is in use, and nothing is forgotten', async () => {
+  it('is read again rightly although a batch before was written without an answer', async () => {
+    const { ledger, store } = setUp()
+    ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
+    store.mode = 'silent'
+    await refusalOf(() => ledger.flush())
+    store.mode = 'there'
+
+    expect(await ledger.reload('a1')).toBe(900n)
+    await ledger.flush()
+    expect(ledger.balance('a1')).toBe(900n)
+  })
+
+  it('is let go when many others come, except while it is in use or not all written, and nothing is forgotten', async () => {
     const { ledger, store } = setUp()
     const open = await ledger.hold('open', CALLER, 400n)
     store.addAccount('a2')
+    store.addAccount('a3', 1_000n)
+    const capped = callerOf('a3', 'k3', 150n)
+    ledger.settle(await ledger.hold('unwritten', capped, 100n), linesOf(100n), FACTS)
     ledger.settle(await ledger.hold('rest', callerOf('a2', 'k2'), 0n), [], FACTS)
     for (let i = 0; i < MAX_AT_REST + 10; i++) {
       store.addAccount(`b${i}`)
@@ -488,6 +274,8 @@ describe('an account in memory', () => {
 
     expect(ledger.balance('a1')).toBe(1_000n)
     expect(ledger.balance('a2')).toBeInstanceOf(Promise)
+    expect(ledger.balance('a3')).toBe(-100n)
+    expect(await refusalOf(() => ledger.hold('r3', capped, 51n))).toMatchObject({ code: 'API_KEY_USD_SPEND_LIMIT_EXCEEDED' })
     expect(await refusalOf(() => ledger.hold('r2', CALLER, 601n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
     expect(ledger.settle(open, linesOf(400n), FACTS)).toBe(400n)
   })

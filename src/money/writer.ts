@@ -81,7 +81,7 @@ export class Writer<E extends Entry> {
    * afterwards the store says what it has and the queue what it has not.
    */
   async writeNow(settlement: Settlement): Promise<void> {
-    await this.#commit(0, settlement)
+    await this.#commit(this.#uncertain, settlement)
   }
 
   /** Writes those that may be in the store or not. To be called between writes. */
@@ -117,7 +117,8 @@ export class Writer<E extends Entry> {
     const entries = this.#queue.slice(0, count)
     const settlements = entries.map((entry) => entry.settlement)
     if (extra) settlements.push(extra)
-    this.#uncertain = Math.max(this.#uncertain, count)
+    // Never fewer than were uncertain before: who writes begins with those.
+    this.#uncertain = count
     try {
       await this.#store.commit(settlements)
     } catch (error) {
@@ -127,7 +128,7 @@ export class Writer<E extends Entry> {
       throw error
     }
     this.#queue.splice(0, count)
-    this.#uncertain = Math.max(0, this.#uncertain - count)
+    this.#uncertain = 0
     for (const entry of entries) this.#onWritten(entry)
     if (this.away) {
       this.#retryMs = 0

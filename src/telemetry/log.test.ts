@@ -274,12 +274,12 @@ describe('the buffer', () => {
     vi.useRealTimers()
     const paper = new Paper()
     const log = new Log(paper, clock)
-    log.event('server_stopped', {})
+    log.event('server_stopped', { runs_cut: 0 })
     await log.close()
     const asleep = new Paper()
     asleep.room = 0
     const stuck = new Log(asleep, clock)
-    stuck.event('server_stopped', {})
+    stuck.event('server_stopped', { runs_cut: 0 })
     await stuck.close()
 
     expect(paper.lines).toHaveLength(1)

@@ -29,7 +29,7 @@ export type LogFormat = 'json' | 'text'
 export type LogEvents = {
   server_started: { host: string; port: number; version: string; ready_ms: number }
   server_stopping: { signal: string; runs_in_flight: number }
-  server_stopped: Record<never, never>
+  server_stopped: { runs_cut: number }
   catalog_loaded: { models: number; engines: number }
   key_created: { key: string; account: string }
   engine_up: { engine: string; models: number | null }

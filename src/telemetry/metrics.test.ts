@@ -114,6 +114,26 @@ describe('the metrics', () => {
     expect(text).toContain('model="other"')
   })
 
+  test('are well-formed: every series after its heading, every line ended, buckets that only grow', async () => {
+    const of = metrics()
+
+    for (const seconds of [0, 0.005, 0.0051, 1, 299, 300, 1e6]) of.observe(envelope({ firstByteMs: null }), seconds * 1000)
+    const text = await of.text()
+
+    const buckets = [...text.matchAll(/^rialto_request_duration_seconds_bucket\{le="([^"]+)".*\} (\d+)$/gm)].map((match) => [
+      match[1],
+      Number(match[2]),
+    ])
+    expect(Object.fromEntries(buckets)).toMatchObject({ '0.005': 2, '0.01': 3, '1': 4, '300': 6, '+Inf': 7 })
+    expect(text.endsWith('\n')).toBe(true)
+    let family = ''
+    for (const line of text.trimEnd().split('\n')) {
+      if (line === '') continue
+      if (line.startsWith('# TYPE ')) family = line.split(' ')[2] ?? ''
+      else if (!line.startsWith('# HELP ')) expect(line).toMatch(new RegExp(`^${family}(_bucket|_sum|_count)?(\\{[^}]*\\})? [0-9.e+-]+$`))
+    }
+  })
+
   test('of one server do not mix with those of another in the same process', async () => {
     const one = metrics()
     const other = metrics()

@@ -1,15 +1,16 @@
 /**
  * What Prometheus reads at `/metrics`: counts and times of envelopes, with labels from bounded sets only.
  *
- * A request must cost little here (under 2 µs), so requests, refusals and tokens are counted in plain numbers, found by
- * two map look-ups, and given to prom-client when somebody scrapes; only the two histograms are fed as it happens.
+ * A request must cost little here (well under 1 µs), so it is counted in plain numbers, found by two map look-ups, and
+ * prom-client hears of it only when somebody scrapes.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import type { Envelope } from '../core/call.ts'
 import { ERRORS } from '../core/errors.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Unit, Usage } from '../core/usage.ts'
 import { addProcessMetrics } from './process-metrics.ts'
+import { Times, timesText } from './times.ts'
 
 /** More models, endpoints or engines than this are counted together, as `other`. */
 export const LABEL_VALUES_MAX = 500
@@ -26,8 +27,6 @@ export type MetricsOptions = {
   readonly runsInFlight: () => number
   readonly ledgerQueue: () => number
 }
-
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
 
 const KINDS: Readonly<Record<Unit, string>> = {
   inputToken: 'input',
@@ -47,13 +46,14 @@ type Series = {
   readonly endpoint: string
   readonly model: string
   readonly answers: Map<ErrorCode | number, { status: number; count: number }>
-  readonly seconds: { observe(value: number): void }
+  readonly seconds: Times
 }
 type ModelSeries = {
   readonly model: string
   readonly endpoints: Map<string, Series>
   readonly units: Map<Unit, number>
-  readonly firstByte: { observe(value: number): void }
+  /** Null until there was one. */
+  firstByte: Times | null
 }
 
 export class Metrics {
@@ -61,37 +61,15 @@ export class Metrics {
   readonly #models = new Map<string, ModelSeries>()
   readonly #endpoints = new Set<string>()
   readonly #engines = new Set<string>()
-  readonly #duration: Histogram<'endpoint' | 'model'>
-  readonly #firstByte: Histogram<'model'>
+  readonly #attempts = new Map<string, Map<AttemptOutcome, number>>()
   readonly #up: Gauge<'engine'>
-  readonly #attempts: Counter<'engine' | 'outcome'>
 
   constructor(options: MetricsOptions) {
     const registers = [this.#registry]
-    this.#duration = new Histogram({
-      name: 'rialto_request_duration_seconds',
-      help: 'From the head of a request to the end of its answer.',
-      labelNames: ['endpoint', 'model'],
-      buckets: SECONDS,
-      registers,
-    })
-    this.#firstByte = new Histogram({
-      name: 'rialto_first_byte_seconds',
-      help: "From the head of a request to the first byte of its answer's body, for runs.",
-      labelNames: ['model'],
-      buckets: SECONDS,
-      registers,
-    })
     this.#up = new Gauge({
       name: 'rialto_engine_up',
       help: 'Whether an engine answered its last probe.',
       labelNames: ['engine'],
-      registers,
-    })
-    this.#attempts = new Counter({
-      name: 'rialto_engine_attempts_total',
-      help: 'Tries of a deployment, by how they ended.',
-      labelNames: ['engine', 'outcome'],
       registers,
     })
     this.#addCounts()
@@ -111,7 +89,10 @@ export class Metrics {
     if (answer) answer.count++
     else series.answers.set(key, { status: envelope.status, count: 1 })
     series.seconds.observe(durationMs / 1000)
-    if (envelope.firstByteMs !== null && envelope.modality !== null) perModel.firstByte.observe(envelope.firstByteMs / 1000)
+    if (envelope.firstByteMs !== null && envelope.modality !== null) {
+      perModel.firstByte ??= new Times({ model: perModel.model })
+      perModel.firstByte.observe(envelope.firstByteMs / 1000)
+    }
     if (envelope.usage !== null) addUsage(perModel.units, envelope.usage)
   }
 
@@ -120,12 +101,20 @@ export class Metrics {
   }
 
   attempt(engine: string, outcome: AttemptOutcome): void {
-    this.#attempts.inc({ engine: bounded(this.#engines, engine), outcome })
+    const outcomes = this.#attempts.get(engine) ?? this.#addAttempts(engine)
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
   }
 
   /** The exposition text, of the type `METRICS_CONTENT_TYPE`. */
-  text(): Promise<string> {
-    return this.#registry.metrics()
+  async text(): Promise<string> {
+    const models = [...this.#models.values()]
+    const durations = models.flatMap(({ endpoints }) => [...endpoints.values()].map(({ seconds }) => seconds))
+    const firstBytes = models.flatMap(({ firstByte }) => firstByte ?? [])
+    return (
+      (await this.#registry.metrics()) +
+      timesText('rialto_request_duration_seconds', 'From the head of a request to the end of its answer.', durations) +
+      timesText('rialto_first_byte_seconds', "From the head of a request to the first byte of its answer's body, for runs.", firstBytes)
+    )
   }
 
   #addModel(id: string): ModelSeries {
@@ -133,7 +122,7 @@ export class Metrics {
     const model = id === '' || this.#models.size < LABEL_VALUES_MAX ? id : OTHER
     const known = this.#models.get(model)
     if (known) return known
-    const added = { model, endpoints: new Map(), units: new Map(), firstByte: this.#firstByte.labels({ model }) }
+    const added = { model, endpoints: new Map(), units: new Map(), firstByte: null }
     this.#models.set(model, added)
     return added
   }
@@ -143,14 +132,22 @@ export class Metrics {
     const known = perModel.endpoints.get(endpoint)
     if (known) return known
     const { model } = perModel
-    const added = { endpoint, model, answers: new Map(), seconds: this.#duration.labels({ endpoint, model }) }
+    const added = { endpoint, model, answers: new Map(), seconds: new Times({ endpoint, model }) }
     perModel.endpoints.set(endpoint, added)
     return added
+  }
+
+  #addAttempts(id: string): Map<AttemptOutcome, number> {
+    const engine = bounded(this.#engines, id)
+    const outcomes = this.#attempts.get(engine) ?? new Map<AttemptOutcome, number>()
+    this.#attempts.set(engine, outcomes)
+    return outcomes
   }
 
   /** The counters that are kept in plain numbers: written anew, whole, whenever somebody scrapes. */
   #addCounts(): void {
     const models = this.#models
+    const attempts = this.#attempts
     const add = (counter: Counter): void => this.#registry.registerMetric(counter)
     add(
       new Counter({
@@ -162,6 +159,18 @@ export class Metrics {
           this.reset()
           for (const { endpoint, model, key, status, count } of answersOf(models))
             this.inc({ endpoint, model, status: String(status), code: typeof key === 'string' ? key : '' }, count)
+        },
+      }),
+    )
+    add(
+      new Counter({
+        name: 'rialto_engine_attempts_total',
+        help: 'Tries of a deployment, by how they ended.',
+        labelNames: ['engine', 'outcome'],
+        registers: [],
+        collect() {
+          this.reset()
+          for (const [engine, outcomes] of attempts) for (const [outcome, count] of outcomes) this.inc({ engine, outcome }, count)
         },
       }),
     )

@@ -24,6 +24,7 @@ export async function giveKey(home: string, options: AccountOptions = {}): Promi
 
   const store = await openSqliteStore(join(home, 'rialto.db'))
   try {
+    await store.migrate()
     await store.insertAccount({ id, name: id, plan, creditNano: 0n, createdAt: at })
     const row = { id, accountId: id, hash: key.hash, last6: key.last6, scope, description: 'for a test', spendCapNano, createdAt: at }
     await store.insertKey({ ...row, expiresAt: null, revokedAt: null })

@@ -38,6 +38,12 @@ export type Rialto = {
   online(model: string): Promise<void>
   /** All that it has printed so far, both streams. */
   logs(): string
+  /** Waits until it has printed this text; rejects when it ends without. */
+  printed(text: string): Promise<void>
+  /** Sends it a signal and does not wait. */
+  kill(signal: NodeJS.Signals): void
+  /** Resolves once it has ended, with its exit code, null when a signal ended it. */
+  readonly ended: Promise<number | null>
   /** Asks it to stop and waits until it has; kills it where it takes too long. Resolves with its exit code, null when killed. */
   stop(): Promise<number | null>
 }
@@ -67,6 +73,9 @@ export async function startRialto({ env = {}, config, home }: RialtoOptions = {}
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const printed = listen(child)
+  const ended = once(child, 'close').then(() => child.exitCode)
+  // A program that cannot be started has no exit code to wait for; `baseOf` says so.
+  ended.catch(() => {})
   const stop = async (): Promise<number | null> => {
     const code = await end(child)
     await rm(folder, { recursive: true, force: true })
@@ -85,6 +94,9 @@ export async function startRialto({ env = {}, config, home }: RialtoOptions = {}
       home: data,
       pid: child.pid ?? 0,
       logs: () => printed.text,
+      printed: (text) => saying(child, printed, text),
+      kill: (name) => void child.kill(name),
+      ended,
       async online(model) {
         const headers = { authorization: `Bearer ${key}` }
         await until(`${url}/models/${model}`, headers, isOnline, AbortSignal.timeout(START_MS), printed)
@@ -110,6 +122,16 @@ function listen(child: ChildProcess): Printed {
   // Without a listener a program that cannot be started would end the tests.
   child.on('error', () => {})
   return printed
+}
+
+async function saying(child: ChildProcess, printed: Printed, text: string): Promise<void> {
+  const left = new AbortController()
+  child.once('close', () => left.abort())
+  const signal = AbortSignal.any([AbortSignal.timeout(STOP_MS), left.signal])
+  while (!printed.text.includes(text)) {
+    if (child.exitCode !== null) throw new Error(`Rialto ended without a word of ${text}\n${printed.text}`)
+    await once(child, 'printed', { signal })
+  }
 }
 
 /** The address out of what it prints; so no port has to be guessed. */

@@ -17,6 +17,8 @@ export type Step =
   | { readonly pauseMs: number }
   /** Goes on when this resolves: a test holds the other end. */
   | { readonly until: Promise<unknown> }
+  /** Tells the test that it has come this far. */
+  | { readonly call: () => void }
   /** Closes the connection in the middle of the answer. */
   | { readonly die: true }
   /** Says nothing more and keeps the connection open. */
@@ -195,6 +197,7 @@ async function play({ status = 200, headers = {}, steps, head = true }: Answer, 
     if ('send' in step) await new Promise((resolve) => response.write(step.send, resolve))
     else if ('pauseMs' in step) await pause(step.pauseMs)
     else if ('until' in step) await step.until
+    else if ('call' in step) step.call()
     else if ('die' in step) return void response.destroy()
     else return
   }

@@ -6,8 +6,9 @@ import { TITLE } from './about.ts'
 /** RapiDoc in one self-contained file. */
 export const SCRIPT_PATH = fileURLToPath(import.meta.resolve('rapidoc'))
 
-/** Follows the system between light and dark, while the page is open, too. */
-const THEME = `
+/** Leaves a trailing slash, under which relative addresses would go astray, and follows the system between light and dark. */
+const SETUP = `
+if (location.pathname.endsWith('/')) location.replace(location.pathname.slice(0, -1) + location.hash)
 const page = document.querySelector('rapi-doc')
 const dark = matchMedia('(prefers-color-scheme: dark)')
 const LIGHT = { theme: 'light', 'bg-color': '#ffffff', 'text-color': '#1f2933', 'nav-bg-color': '#f6f7f9', 'nav-text-color': '#3b4754', 'nav-hover-bg-color': '#e8ebf0', 'nav-hover-text-color': '#0f1720', 'primary-color': '#0b6e75' }
@@ -20,7 +21,7 @@ dark.addEventListener('change', paint)
 /** What the page may do, enforced by the browser: its own script, its own server, nobody else. */
 const POLICY = [
   "default-src 'none'",
-  `script-src 'self' 'sha256-${createHash('sha256').update(THEME).digest('base64')}'`,
+  `script-src 'self' 'sha256-${createHash('sha256').update(SETUP).digest('base64')}'`,
   "style-src 'unsafe-inline'",
   "img-src 'self' data:",
   "font-src 'none'",
@@ -60,7 +61,7 @@ rapi-doc::part(section-operation-summary) { font-size: 1.2rem }
   response-area-height="20rem" update-route="true" scroll-y-offset="0">
 <div slot="nav-logo" class="brand">Rialto<span>API reference</span></div>
 </rapi-doc>
-<script>${THEME}</script>
+<script>${SETUP}</script>
 <script src="docs/rapidoc.js" defer></script>
 </body>
 </html>

@@ -71,9 +71,9 @@ function toolUses(message: Message, place: string): Block[] {
   })
 }
 
-/** Empty texts are left out: the API takes none. */
+/** Texts of white space only are left out: the API takes none. */
 function contentBlocks({ content }: Message, place: string): Block[] {
-  if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }]
+  if (typeof content === 'string') return content.trim() === '' ? [] : [{ type: 'text', text: content }]
   const blocks: Block[] = []
   for (const [at, part] of (content ?? []).entries()) {
     const block = blockOf(part, `${place}.content.${at}`)
@@ -85,9 +85,9 @@ function contentBlocks({ content }: Message, place: string): Block[] {
 function blockOf(part: ContentPart, place: string): Block | null {
   switch (part.type) {
     case 'text':
-      return textIn(part, 'text') === '' ? null : { type: 'text', text: textIn(part, 'text') }
+      return textIn(part, 'text').trim() === '' ? null : { type: 'text', text: textIn(part, 'text') }
     case 'refusal':
-      return textIn(part, 'refusal') === '' ? null : { type: 'text', text: textIn(part, 'refusal') }
+      return textIn(part, 'refusal').trim() === '' ? null : { type: 'text', text: textIn(part, 'refusal') }
     case 'image_url': {
       const image = part['image_url']
       return { type: 'image', source: imageSource(isFields(image) ? textIn(image, 'url') : '', `${place}.image_url.url`) }

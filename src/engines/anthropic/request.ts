@@ -2,7 +2,7 @@
  * The typed chat request → the body of the Messages API, and the fields that it has no place for.
  *
  * Documented mappings, beside those of messages, thinking and schema: `json_object` is asked for in words; `strict`
- * tools are strict where the model can be; `prompt_cache_key` has nothing to act on; the cache's breakpoints are the
+ * tools are strict where model and schema can be; `prompt_cache_key` has nothing to act on; the cache's breakpoints are the
  * caller's (`cache_control`), or else two of ours, for five minutes, with a longer retention for an hour.
  */
 import { failField } from '../../core/errors.ts'
@@ -89,9 +89,9 @@ export function messagesBody(model: string, request: TextRequest): string {
 
 function toolOf(tool: Tool, { schemas }: Traits, at: number): Block {
   const { name, description, parameters, strict } = tool.function
-  const enforced = strict === true && schemas
   const schema = { type: 'object', properties: {}, ...parameters }
-  const block: Block = { name, description, input_schema: enforced ? closedSchema(schema) : schema, ...(enforced && { strict: true }) }
+  const enforced = strict === true && schemas ? closedSchema(schema) : null
+  const block: Block = { name, description, input_schema: enforced ?? schema, ...(enforced !== null && { strict: true }) }
   return withBreakpoint(block, tool['cache_control'], `tools.${at}`)
 }
 
@@ -105,8 +105,11 @@ function toolChoiceOf({ tools, toolChoice, parallelToolCalls }: TextRequest): Fi
 }
 
 function outputConfig({ format }: TextRequest, effort: string | undefined): Fields | undefined {
-  const schema = format?.type === 'json_schema' ? { type: 'json_schema', schema: closedSchema(format.schema) } : undefined
-  return effort === undefined && schema === undefined ? undefined : { effort, format: schema }
+  if (format?.type !== 'json_schema') return effort === undefined ? undefined : { effort }
+  const schema = closedSchema(format.schema)
+  if (schema === null)
+    throw failField('response_format', 'the engine of this model needs every object of the schema to name its properties')
+  return { effort, format: { type: 'json_schema', schema } }
 }
 
 /** The caller's, or else after the system prompt (or the tools) and after the last turn but one of the user's. */

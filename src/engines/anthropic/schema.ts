@@ -1,5 +1,5 @@
 /**
- * JSON schemas as structured outputs take them. What the API cannot enforce (bounds, lengths, patterns of counts) is
+ * JSON schemas as structured outputs take them. What the API cannot enforce (bounds, lengths and the like) is
  * told to the model in the description instead; objects are closed, as they must be there.
  */
 import { isFields } from './wire.ts'
@@ -12,36 +12,53 @@ const KEPT: ReadonlySet<string> = new Set(['$ref', 'type', 'enum', 'const', 'tit
 const FORMATS: ReadonlySet<unknown> = new Set(['date-time', 'time', 'date', 'duration', 'email', 'hostname', 'uri', 'ipv4', 'ipv6', 'uuid'])
 const IGNORED: ReadonlySet<string> = new Set(['$schema', '$id', '$comment', 'examples', 'additionalProperties', 'description'])
 
-export function closedSchema(schema: unknown, depth = 0): unknown {
+/** Null where the schema has an object of any properties somewhere: closed, it could only ever be empty. */
+export function closedSchema(schema: unknown): unknown {
+  const seen = { open: false }
+  const closed = close(schema, 0, seen)
+  return seen.open ? null : closed
+}
+
+type Seen = { open: boolean }
+
+function close(schema: unknown, depth: number, seen: Seen): unknown {
   if (!isFields(schema)) return schema
   if (depth > MAX_DEPTH) return {}
+  if (typeof schema['$ref'] === 'string' && depth > 0) return { $ref: schema['$ref'] }
   const out: Record<string, unknown> = {}
   const told: string[] = typeof schema['description'] === 'string' ? [schema['description']] : []
   for (const [keyword, value] of Object.entries(schema)) {
-    const kept = keep(keyword, value, depth)
+    const kept = keep(keyword, value, depth, seen)
     if (kept) out[kept.keyword] = kept.value
     else if (!IGNORED.has(keyword)) told.push(`${keyword}: ${JSON.stringify(value)}`)
   }
-  if (isObject(schema)) out['additionalProperties'] = false
+  if (isObject(schema)) {
+    if (isOpen(schema)) seen.open = true
+    out['additionalProperties'] = false
+  }
   if (told.length > 0) out['description'] = told.join('; ')
   return out
 }
 
-function keep(keyword: string, value: unknown, depth: number): { readonly keyword: string; readonly value: unknown } | null {
+function isOpen({ properties, additionalProperties }: Fields): boolean {
+  return additionalProperties !== false && !(isFields(properties) && Object.keys(properties).length > 0)
+}
+
+function keep(keyword: string, value: unknown, depth: number, seen: Seen): { readonly keyword: string; readonly value: unknown } | null {
   if (KEPT.has(keyword)) return { keyword, value }
   switch (keyword) {
     case 'properties':
     case '$defs':
     case 'definitions':
-      return { keyword, value: isFields(value) ? eachClosed(value, depth) : value }
+      return { keyword, value: isFields(value) ? eachClosed(value, depth, seen) : value }
     case 'items':
-      return Array.isArray(value) ? null : { keyword, value: closedSchema(value, depth + 1) }
+      return Array.isArray(value) ? null : { keyword, value: close(value, depth + 1, seen) }
     case 'anyOf':
     case 'allOf':
     case 'oneOf':
       // One of several is taken for any of several.
       return Array.isArray(value)
-        ? { keyword: keyword === 'oneOf' ? 'anyOf' : keyword, value: value.map((inner) => closedSchema(inner, depth + 1)) }
+        ? { keyword: keyword === 'oneOf' ? 'anyOf' : keyword, value: value.map((inner) => close(inner, depth + 1, seen)) }
         : null
     case 'format':
       return FORMATS.has(value) ? { keyword, value } : null
@@ -52,8 +69,8 @@ function keep(keyword: string, value: unknown, depth: number): { readonly keywor
   }
 }
 
-const eachClosed = (schemas: Fields, depth: number): Fields =>
-  Object.fromEntries(Object.entries(schemas).map(([name, inner]) => [name, closedSchema(inner, depth + 1)]))
+const eachClosed = (schemas: Fields, depth: number, seen: Seen): Fields =>
+  Object.fromEntries(Object.entries(schemas).map(([name, inner]) => [name, close(inner, depth + 1, seen)]))
 
 function isObject({ type, properties }: Fields): boolean {
   return type === 'object' || (Array.isArray(type) && type.includes('object')) || (type === undefined && isFields(properties))

@@ -61,9 +61,8 @@ function vectorOf(value: unknown): readonly number[] | Float32Array {
   if (typeof value === 'string') return decode(value)
   if (!Array.isArray(value) || value.length === 0) throw mismatch()
   const numbers: readonly unknown[] = value
-  // Every entry is checked to be a number right here.
   if (!numbers.every((entry) => typeof entry === 'number')) throw mismatch()
-  return numbers as readonly number[]
+  return numbers
 }
 
 /** Base64 of little-endian 32-bit floats, as OpenAI has it. */

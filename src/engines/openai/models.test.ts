@@ -1,10 +1,9 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { egressTo, rawUpstream, upstreamThat } from '../egress.fixture.ts'
-import { type Egress } from '../egress.ts'
+import type { Egress } from '../egress.ts'
 import { probeModels } from './models.ts'
 
-const never = new AbortController()
-afterEach(() => expect(never.signal.aborted).toBe(false))
+const { signal } = new AbortController()
 
 /** A server that answers each path with a body, and everything else with a 404. */
 async function serverWith(answers: Readonly<Record<string, unknown>>): Promise<Egress> {
@@ -16,7 +15,7 @@ async function serverWith(answers: Readonly<Record<string, unknown>>): Promise<E
   return egressTo(upstream.baseUrl)
 }
 
-const modelsOf = async (answers: Readonly<Record<string, unknown>>) => probeModels(await serverWith(answers), never.signal)
+const modelsOf = async (answers: Readonly<Record<string, unknown>>) => probeModels(await serverWith(answers), signal)
 
 describe('the models of a server', () => {
   test.each([
@@ -142,7 +141,7 @@ describe('the models of a server', () => {
       response.end('{"error":{"message":"words"}}')
     })
 
-    expect(await probeModels(egressTo(upstream.baseUrl), never.signal)).toEqual({ up: false, why })
+    expect(await probeModels(egressTo(upstream.baseUrl), signal)).toEqual({ up: false, why })
   })
 
   test('a server that is not there, speaks no HTTP or does not answer in time is down', async () => {
@@ -155,7 +154,7 @@ describe('the models of a server', () => {
     leave.abort()
 
     expect(await asked).toEqual({ up: false, why: 'timeout' })
-    expect(await probeModels(egressTo(gone.baseUrl), never.signal)).toEqual({ up: false, why: 'refused' })
-    expect(await probeModels(egressTo(mail.baseUrl), never.signal)).toEqual({ up: false, why: 'no_http' })
+    expect(await probeModels(egressTo(gone.baseUrl), signal)).toEqual({ up: false, why: 'refused' })
+    expect(await probeModels(egressTo(mail.baseUrl), signal)).toEqual({ up: false, why: 'no_http' })
   })
 })

@@ -104,8 +104,8 @@ function nameOf(entry: Fields): string | null {
 
 const EMBEDDING_KINDS: ReadonlySet<string> = new Set(['embedding', 'embeddings', 'embed', 'feature-extraction', 'text-embeddings'])
 const TEXT_KINDS: ReadonlySet<string> = new Set(['llm', 'vlm', 'chat', 'text', 'language', 'code', 'text-generation', 'completion', 'base'])
-const EMBEDDING_NAME = /embed|(^|[/_-])(bge|e5|gte|minilm|gritlm|arctic-embed|jina-clip)([._-]|$)/
-const OTHER_NAME = /rerank|whisper|(^|[/_-])(tts|dall-e|stable-diffusion|flux|moderation)([._-]|\d|$)/
+const EMBEDDING_NAME = /embed|(^|[/_-])(bge|e5|gte|minilm|gritlm|arctic-embed|jina-clip)([.:_-]|$)/
+const OTHER_NAME = /rerank|whisper|(^|[/_-])(tts|dall-e|stable-diffusion|flux|moderation)([.:_-]|\d|$)/
 
 /** What the server calls it, else what its name says, else null. `other` is neither text nor embedding. */
 function kindOf(entry: Fields, name: string): EngineModel['modality'] | 'other' {

@@ -145,6 +145,7 @@ describe('a streamed chat', () => {
     '[]',
     '7',
     '{"choices":[7]}',
+    '{"choices":[{"index":0,"delta":{"content":"a"}}]}x',
     '{"choices":',
   ])('what is no JSON chunk, %j, is a fault of the upstream, also after good ones', (bad) => {
     const stream = new TextStream(1)
@@ -164,6 +165,15 @@ describe('a streamed chat', () => {
     const { parts } = read([chunk('first'), chunk(content), DONE])
 
     expect(contentOf(parts, 0) === `first${content}`).toBe(true)
+  })
+
+  test('a chunk that differs from the others by as many bytes as it has is not taken for one of them', () => {
+    const chunk = (content: string, finish_reason: string | null) => event({ choices: [{ index: 0, delta: { content }, finish_reason }] })
+
+    const { parts } = read([chunk('a', null), chunk('b', null), chunk('c', 'ok')])
+
+    expect(contentOf(parts, 0)).toBe('abc')
+    expect(endsOf(parts)).toEqual([{ choice: 0, reason: 'stop' }])
   })
 
   test('several choices keep apart', () => {
@@ -186,17 +196,17 @@ describe('a streamed chat', () => {
 describe('the end of a streamed chat', () => {
   const chunk = (delta: object, finish_reason?: string | null) => event({ choices: [{ index: 0, delta, finish_reason }] })
 
-  test('is one end per choice, however often the upstream says it, and text after it is not lost', () => {
+  test('is one end per choice, the first that the upstream says, and text after it is not lost', () => {
     const { parts } = read([
-      chunk({ content: 'a' }, 'stop'),
-      chunk({ content: 'b' }, 'length'),
+      chunk({ content: 'a' }, 'length'),
+      chunk({ content: 'b' }, 'stop'),
       chunk({}, 'stop'),
       DONE,
       chunk({ content: 'c' }),
     ])
 
     expect(contentOf(parts, 0)).toBe('ab')
-    expect(endsOf(parts)).toEqual([{ choice: 0, reason: 'stop' }])
+    expect(endsOf(parts)).toEqual([{ choice: 0, reason: 'length' }])
   })
 
   test.each([

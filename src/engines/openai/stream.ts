@@ -158,4 +158,4 @@ function onlyContent(delta: Delta): string | null {
   return delta.content ?? null
 }
 
-export const died = (): Failure => fail('INFERENCE_FAILED', { internal: 'upstream_died' })
+const died = (): Failure => fail('INFERENCE_FAILED', { internal: 'upstream_died' })

@@ -99,6 +99,20 @@ describe('streamed tool calls', () => {
     ])
   })
 
+  test('whose id comes late are one call, by the id that it had to begin with', () => {
+    const out = assemble([
+      { index: 0, function: of('f', '{') },
+      { index: 0, id: 'late', function: of(undefined, '"x"') },
+      { index: 1, id: 'b', function: of('g', '{}') },
+      { id: 'late', function: of(undefined, ':1}') },
+    ])
+
+    expect(out).toMatchObject([
+      { index: 0, id: expect.stringMatching(/^call_/), arguments: '{"x":1}' },
+      { index: 1, id: 'b', arguments: '{}' },
+    ])
+  })
+
   test('that come whole, with neither id nor index, are calls of their own', () => {
     expect(assemble([{ function: of('f', '{"a":1}') }, { function: of('f', '{"a":2}') }])).toMatchObject([
       { index: 0, arguments: '{"a":1}' },

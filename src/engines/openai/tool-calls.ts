@@ -56,6 +56,7 @@ export class ToolCalls {
       const there = index === null ? this.#last : this.#byIndex.get(index)
       call = there && !beginsAnother(there, delta, id) ? there : this.#begin(id)
     }
+    if (id !== null) this.#byId.set(id, call)
     if (index !== null) this.#byIndex.set(index, call)
     this.#last = call
     return call

@@ -35,12 +35,16 @@ const THOUGHTS = [
   'That seems to be all there is to it.',
 ]
 
-export function answerOf(request: TextRequest, choice: number): Answer {
+/** One answer per choice. Whatever is large or costly is made once for all of them. */
+export function answersOf(request: TextRequest): Answer[] {
   const reasoning = reasoningOf(request)
-  const tools = toolsToCall(request)
-  if (tools.length > 0) return { reasoning, content: '', calls: tools.map((tool, index) => callOf(tool, request, choice, index)) }
-  if (request.format) return { reasoning, content: formatted(request.format), calls: [] }
-  return { reasoning, content: sentences(request, choice), calls: [] }
+  const filled = toolsToCall(request).map((tool) => ({ name: tool.function.name, arguments: argumentsFor(tool, request) }))
+  const content = filled.length > 0 ? '' : request.format ? formatted(request.format) : sentences(request)
+  return Array.from({ length: request.choices }, (_, choice) => ({
+    reasoning,
+    content: filled.length > 0 || request.format ? content : `${content} ${closing(request, choice)}`,
+    calls: filled.map((call, index) => ({ id: callId(request, choice, index, call.name), ...call })),
+  }))
 }
 
 /** Everything that the request makes the sandbox read; a part that is not text counts as one token. */
@@ -63,14 +67,16 @@ function toolsToCall({ tools, toolChoice, parallelToolCalls, messages }: TextReq
   return tools.slice(0, parallelToolCalls === false ? 1 : MOST_CALLS)
 }
 
-function callOf(tool: Tool, request: TextRequest, choice: number, index: number): Call {
-  const { name, parameters } = tool.function
-  const place = `tools.${request.tools.indexOf(tool)}.function.parameters`
-  const value = instance(parameters ?? { type: 'object' }, place)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw failField(place, 'describes something else than an object')
-  // The number of messages tells the turns of one conversation apart, as clients keep calls by their ids.
-  const id = hashOf(`${request.messages.length} ${choice} ${index} ${name}`).toString(16).padStart(8, '0')
-  return { id: `call_sandbox${index}${id}`, name, arguments: JSON.stringify(value) }
+function argumentsFor(tool: Tool, { tools }: TextRequest): string {
+  const place = `tools.${tools.indexOf(tool)}.function.parameters`
+  const value = instance(tool.function.parameters ?? { type: 'object' }, place)
+  if (!isRule(value)) throw failField(place, 'describes something else than an object')
+  return JSON.stringify(value)
+}
+
+/** The number of messages tells the turns of one conversation apart, as clients keep calls by their ids. */
+function callId({ messages }: TextRequest, choice: number, index: number, name: string): string {
+  return `call_sandbox${index}${hashOf(`${messages.length} ${choice} ${index} ${name}`).toString(16).padStart(8, '0')}`
 }
 
 function formatted(format: NonNullable<TextRequest['format']>): string {
@@ -93,12 +99,13 @@ function reasoningOf({ effort }: TextRequest): string {
   return THOUGHTS.slice(0, EFFORTS.indexOf(effort) + 1).join(' ')
 }
 
-function sentences(request: TextRequest, choice: number): string {
-  const said = [OPENING, ...results(request.messages), ...asked(request.messages), ...media(request.messages)]
-  const { seed = 0, temperature } = request.sampling
+function sentences({ messages }: TextRequest): string {
+  return [OPENING, ...results(messages), ...asked(messages), ...media(messages)].join(' ')
+}
+
+function closing({ sampling: { seed = 0, temperature } }: TextRequest, choice: number): string {
   const variant = temperature === 0 ? seed : seed + choice
-  said.push(CLOSINGS[hashOf(String(variant)) % CLOSINGS.length] ?? OPENING)
-  return said.join(' ')
+  return CLOSINGS[hashOf(String(variant)) % CLOSINGS.length] ?? OPENING
 }
 
 function asked(messages: readonly Message[]): string[] {

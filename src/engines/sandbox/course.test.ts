@@ -37,6 +37,15 @@ describe('orders', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('counts the limit anew after every part', async () => {
+    const run = start({ sandbox: { delayMs: 29_000, intervalMs: 9_000 } })
+
+    await vi.advanceTimersByTimeAsync(29_000 + 9_000 * 200)
+
+    expect(run.outcome()).toBe('finished')
+    expect(run.parts.length).toBeGreaterThan(10)
+  })
+
   it('takes as long for a whole answer as for a streamed one', async () => {
     const streamed = start({})
     await vi.advanceTimersByTimeAsync(0)

@@ -9,7 +9,7 @@ import { hashOf, mix } from './hash.ts'
 import { countTokens } from './tokens.ts'
 
 const DEFAULT_DIMENSIONS = 1024
-export const MAX_DIMENSIONS = 4096
+const MAX_DIMENSIONS = 4096
 /** In how many places a word moves the vector: enough that two words seldom cancel, few enough to stay cheap. */
 const PLACES = 24
 /** How much the exact text counts against one word, so that the same words in another order are not the same vector. */
@@ -56,7 +56,7 @@ export function vectorOfText(text: string, dimensions: number): Float32Array {
   return unit(sums)
 }
 
-export function vectorOfTokens(tokens: readonly number[], dimensions: number): Float32Array {
+function vectorOfTokens(tokens: readonly number[], dimensions: number): Float32Array {
   const sums = new Float64Array(dimensions)
   let whole = 1
   for (const token of tokens) {

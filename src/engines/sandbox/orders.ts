@@ -3,10 +3,10 @@ import { z } from 'zod'
 import { failField } from '../../core/errors.ts'
 import type { SandboxOrders } from '../../core/modalities/text.ts'
 
-export const MAX_DELAY_MS = 600_000
-export const MAX_INTERVAL_MS = 60_000
+const MAX_DELAY_MS = 600_000
+const MAX_INTERVAL_MS = 60_000
 const MAX_PARTS = 1_000_000
-export const SANDBOX_STATUSES = [400, 429, 500, 503, 504] as const
+const STATUSES = [400, 429, 500, 503, 504] as const
 
 const parts = z.int().min(0).max(MAX_PARTS).optional()
 
@@ -15,7 +15,7 @@ export const sandboxOrders = z
   .strictObject({
     delay_ms: z.int().min(0).max(MAX_DELAY_MS).optional().describe('Wait so many milliseconds before the first part.'),
     interval_ms: z.int().min(0).max(MAX_INTERVAL_MS).optional().describe('Wait so many milliseconds between two parts.'),
-    status: z.literal(SANDBOX_STATUSES).optional().describe('Fail with this HTTP status before the first part.'),
+    status: z.literal(STATUSES).optional().describe('Fail with this HTTP status before the first part.'),
     die_after: parts.describe('Break off after so many parts, as an engine that crashes does.'),
     stall_after: parts.describe('Fall silent after so many parts, until the stall limit ends the run.'),
   })
@@ -65,7 +65,7 @@ export function parseOrders(text: string): SandboxOrders {
   const read = sandboxOrders.safeParse(wire)
   if (read.success) return ordersOf(read.data)
   const word = Object.entries(WORDS).find(([, field]) => field === read.error.issues[0]?.path[0])?.[0]
-  throw failField('model', `${word ?? 'an order'} takes ${word === 'status' ? SANDBOX_STATUSES.join(', ') : `0 to ${limitOf(word)}`}`)
+  throw failField('model', `${word ?? 'an order'} takes ${word === 'status' ? STATUSES.join(', ') : `0 to ${limitOf(word)}`}`)
 }
 
 function limitOf(word: string | undefined): number {

@@ -19,6 +19,7 @@ export type Supply<T = unknown> = Generator<T, undefined, undefined>
 
 /** How deep schemas may be nested in one another, references followed included. */
 const MAX_NESTING = 200
+const CHARACTERS_PER_STEP = 16
 
 export const isRule = (schema: unknown): schema is Rule => typeof schema === 'object' && schema !== null && !Array.isArray(schema)
 
@@ -30,7 +31,10 @@ export function fits(schema: unknown, value: unknown, job: Job, nesting = 0): bo
   if (typeof schema['$ref'] === 'string' && !deeper(resolve(job.root, schema['$ref']))) return false
   if (!fitsType(schema, value)) return false
   if ('const' in schema && !isDeepStrictEqual(schema['const'], value)) return false
-  if (Array.isArray(schema['enum']) && !schema['enum'].some((allowed) => isDeepStrictEqual(allowed, value))) return false
+  if (Array.isArray(schema['enum'])) {
+    job.budget.left -= schema['enum'].length
+    if (!schema['enum'].some((allowed) => isDeepStrictEqual(allowed, value))) return false
+  }
   if (!listOf(schema, 'allOf').every((inner) => deeper(inner))) return false
   if (schema['anyOf'] && !listOf(schema, 'anyOf').some((inner) => deeper(inner))) return false
   if (schema['oneOf'] && listOf(schema, 'oneOf').filter((inner) => deeper(inner)).length !== 1) return false
@@ -116,6 +120,8 @@ function fitsType(rule: Rule, value: unknown): boolean {
 }
 
 function fitsString(rule: Rule, text: string, job: Job): boolean {
+  // Every text that was made comes by here, so the budget bounds the size of the whole as well.
+  job.budget.left -= text.length / CHARACTERS_PER_STEP
   if (text.length < (numberOf(rule, 'minLength') ?? 0) || text.length > (numberOf(rule, 'maxLength') ?? Infinity)) return false
   return typeof rule['pattern'] !== 'string' || occurs(rule['pattern'], text, job)
 }

@@ -139,7 +139,11 @@ describe('instanceOf', () => {
     }
     const evil = { type: 'string', allOf: [{ pattern: '^a{400}b$' }, { pattern: '^(((a?)*){900}){900}$' }] }
 
-    expect([deep, wide, doubling, evil].map(instanceOf)).toEqual([null, null, null, null])
+    const list = (items: unknown) => ({ type: 'array', minItems: 1000, items })
+    const huge = list(list(list({ type: 'string', minLength: 90_000 })))
+    const quadratic = { enum: Array.from({ length: 100_000 }, (_, i) => i), not: { type: 'integer' } }
+
+    expect([deep, wide, doubling, evil, huge, quadratic].map(instanceOf)).toEqual([null, null, null, null, null, null])
   })
 })
 

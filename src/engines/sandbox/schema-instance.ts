@@ -10,7 +10,7 @@ import type { Job, Rule, Supply } from './schema-check.ts'
 
 /** How often one reference may be followed on the way from the root to a value, tried in this order. */
 const RECURSIONS = [1, 2, 4]
-const MAX_STEPS = 1_000_000
+const MAX_STEPS = 100_000
 const MAX_DEPTH = 48
 const MAX_RULES = 200
 const MAX_ITEMS = 1000
@@ -39,8 +39,10 @@ function* values(maker: Maker, schemas: readonly unknown[], path: Path, depth: n
   if (depth > MAX_DEPTH) return
   for (const way of ways(maker, schemas, [], path)) {
     for (const value of proposals(maker, way, depth)) {
+      const good = schemas.every((schema) => fits(schema, value, maker.job))
+      // With the budget used up nothing is sure any more, least of all what a `not` rests on.
       if (maker.job.budget.left < 0) return
-      if (schemas.every((schema) => fits(schema, value, maker.job))) yield value
+      if (good) yield value
     }
   }
 }

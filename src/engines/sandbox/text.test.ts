@@ -146,7 +146,7 @@ describe('limits of the answer', () => {
 })
 
 describe('tools', () => {
-  it('calls up to three at once, their arguments in pieces that take turns', async () => {
+  it('calls up to three at once, call after call, each with its arguments in pieces', async () => {
     const { calls, ends, parts, content } = await stream({ tools })
     const order = parts.flatMap((part) => (part.type === 'delta' ? (part.delta.tool_calls ?? []) : []))
 
@@ -156,7 +156,7 @@ describe('tools', () => {
       ['later', {}],
     ])
     expect(new Set(calls.map(({ id }) => id)).size).toBe(3)
-    expect(order.slice(0, 5).map(({ index }) => index)).toEqual([0, 1, 2, 0, 1])
+    expect(order.map(({ index }) => index)).toEqual(order.map(({ index }) => index).toSorted((a, b) => a - b))
     expect(order.filter(({ index }) => index === 0).length).toBeGreaterThan(3)
     expect(order.filter(({ id, type }) => id !== undefined && type === 'function').length).toBe(3)
     expect(ends).toEqual(['tool_calls'])

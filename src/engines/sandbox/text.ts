@@ -4,7 +4,7 @@ import type { Finish, Sink } from '../../core/call.ts'
 import { fail } from '../../core/errors.ts'
 import { escaped } from '../../core/modalities/text.ts'
 import type { Choice, FinishReason, TextPart, TextRequest } from '../../core/modalities/text.ts'
-import { answerOf, countInput } from './answer.ts'
+import { answersOf, countInput } from './answer.ts'
 import type { Answer, Call } from './answer.ts'
 import { Course, failureOf, stopIfAborted } from './course.ts'
 import { logprobsOf, MOST_ALTERNATIVES } from './logprobs.ts'
@@ -42,7 +42,7 @@ async function run(task: Task<TextRequest>, sink: Sink<TextPart>): Promise<Finis
   const orders = request.sandbox ?? {}
   const course = new Course(task)
   stopIfAborted(signal)
-  const scripts = Array.from({ length: request.choices }, (_, choice) => cut(answerOf(request, choice), request))
+  const scripts = answersOf(request).map((answer) => cut(answer, request))
   const parts = interleaved(scripts.map((script, choice) => partsOf(script, choice, request)))
 
   await course.rest(orders.delayMs ?? 0)
@@ -101,7 +101,8 @@ function partsOf(script: Script, choice: number, request: TextRequest): TextPart
     if (request.logprobs === null) parts.push({ type: 'text', choice, json: escaped(token) })
     else parts.push({ type: 'delta', choice, delta: { content: token }, logprobs: logprobsOf([token], request.logprobs) })
   }
-  parts.push(...interleaved(script.calls.map((call, index) => callParts(call, choice, index))))
+  // Call after call, as nearly all engines do: official clients take a new index to mean that the call before is whole.
+  parts.push(...script.calls.flatMap((call, index) => callParts(call, choice, index)))
   parts.push({ type: 'end', choice, reason: script.reason })
   return parts
 }
