@@ -1,5 +1,5 @@
 /** The composition root: the only file that names every concrete class. */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { Catalog } from './catalog/catalog.ts'
@@ -43,7 +43,11 @@ const PING_STORE_MS = 1_000
 const clock: Clock = {
   now: () => Date.now(),
   tick: () => performance.now(),
-  id: () => randomBytes(16).toString('hex'),
+  // The time in front, in milliseconds, so that rows of neighbouring requests are neighbours (decision 0004).
+  id() {
+    const random = randomUUID()
+    return Date.now().toString(16).padStart(12, '0') + random.slice(0, 8) + random.slice(24)
+  },
 }
 
 /** Builds the house and opens the door. Resolves when it is open. */
@@ -115,6 +119,9 @@ async function start(config: Config): Promise<void> {
     process.exit(0)
   }
   stopOn(stop)
+  // A defect somewhere must not take every other request with it; it is logged without its words.
+  process.on('uncaughtException', (error) => log.unknownError(error, null))
+  process.on('unhandledRejection', (error) => log.unknownError(error, null))
 }
 
 function engineOf({ id, kind, privacy, lists, baseUrl, apiKey, unsupported, maxTokensField }: EngineConfig): Engine {
@@ -221,14 +228,19 @@ async function listen(door: Door, { port, host }: Config): Promise<number> {
   return door.port
 }
 
-/** The first signal stops in good order; a second one at once. */
+/**
+ * The first signal stops in good order; a second one at once. Those that come together are one: at Ctrl-C both the
+ * terminal and npm send it.
+ */
 function stopOn(stop: (signal: string) => Promise<void>): void {
-  let stopping = false
+  const togetherMs = 500
+  let stoppingTick: number | null = null
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (stopping) process.exit(1)
-      stopping = true
-      void stop(signal)
+      if (stoppingTick === null) {
+        stoppingTick = clock.tick()
+        void stop(signal)
+      } else if (clock.tick() - stoppingTick > togetherMs) process.exit(1)
     })
   }
 }

@@ -5,6 +5,6 @@ export type Clock = {
   now(): number
   /** Milliseconds that never run backwards, for durations and limits. */
   tick(): number
-  /** A new random identifier: 32 hexadecimal characters. */
+  /** A new identifier that nobody can guess: 32 hexadecimal characters, later ones sorting after earlier ones. */
   id(): string
 }

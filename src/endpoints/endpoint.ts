@@ -71,7 +71,6 @@ export type AnyEndpoint = Endpoint<unknown, unknown>
  * Declares an endpoint; its only work is to tie the types of schema and handler together. The types are forgotten on
  * the way out, which is safe because the door gives a handler only what that endpoint's own schemas have checked.
  */
-export const endpoint = <Query = undefined, Body = undefined>(declaration: Endpoint<Query, Body>): AnyEndpoint =>
-  declaration as unknown as AnyEndpoint
+export const endpoint = <Query = undefined, Body = undefined>(declaration: Endpoint<Query, Body>): AnyEndpoint => declaration
 
 export const json = (body: unknown, status = 200): Reply => ({ type: 'json', status, body })

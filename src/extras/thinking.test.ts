@@ -17,15 +17,15 @@ const pieces = (text: string, cuts: readonly number[]): string[] => {
 }
 
 describe('answers without thinking', () => {
-  it('are the same however the stream was cut', () => {
+  it('are the same however the stream was cut', async () => {
     const answer = '<think>let me see… "2+2"</think>\n\nThe answer is 4 < 5. <thin air> <think>again</think>Done é😀'
-    fc.assert(
-      fc.property(fc.array(fc.nat(), { maxLength: 30 }), (cuts) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(), { maxLength: 30 }), async (cuts) => {
         const { parts, sink } = collect()
         const stripped = withoutThinking(sink)
 
-        for (const piece of pieces(answer, cuts)) stripped([{ type: 'text', choice: 0, json: escaped(piece) }])
-        stripped([{ type: 'end', choice: 0, reason: 'stop' }])
+        for (const piece of pieces(answer, cuts)) await stripped([{ type: 'text', choice: 0, json: escaped(piece) }])
+        await stripped([{ type: 'end', choice: 0, reason: 'stop' }])
 
         expect(visibleText(parts)).toBe('The answer is 4 < 5. <thin air> Done é😀')
         expect(parts.at(-1)?.type).toBe('end')
@@ -33,21 +33,21 @@ describe('answers without thinking', () => {
     )
   })
 
-  it('keep what only looked like the start of a tag', () => {
+  it('keep what only looked like the start of a tag', async () => {
     const { parts, sink } = collect()
     const stripped = withoutThinking(sink)
 
-    stripped([{ type: 'text', choice: 0, json: escaped('a <thi') }])
-    stripped([{ type: 'end', choice: 0, reason: 'stop' }])
+    await stripped([{ type: 'text', choice: 0, json: escaped('a <thi') }])
+    await stripped([{ type: 'end', choice: 0, reason: 'stop' }])
 
     expect(visibleText(parts)).toBe('a <thi')
   })
 
-  it('lose reasoning fields but keep tool calls and the role', () => {
+  it('lose reasoning fields but keep tool calls and the role', async () => {
     const { parts, sink } = collect()
     const stripped = withoutThinking(sink)
 
-    stripped([
+    await stripped([
       { type: 'delta', choice: 0, delta: { reasoning_content: 'hmm' }, logprobs: null },
       { type: 'delta', choice: 0, delta: { role: 'assistant', reasoning_content: 'hmm' }, logprobs: null },
       { type: 'delta', choice: 0, delta: { tool_calls: [{ index: 0, id: 'a' }] }, logprobs: null },
@@ -59,10 +59,10 @@ describe('answers without thinking', () => {
     ])
   })
 
-  it('hold for whole answers, too', () => {
+  it('hold for whole answers, too', async () => {
     const { parts, sink } = collect()
 
-    withoutThinking(sink)([
+    await withoutThinking(sink)([
       {
         type: 'whole',
         choices: [

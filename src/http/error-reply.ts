@@ -54,4 +54,4 @@ function detailsOf(issues: readonly Issue[]): Details {
 }
 
 /** Without a prototype, so that a field called `__proto__` is a field like any other. */
-const emptyDetails = (): Details => Object.assign(Object.create(null), { _errors: [] })
+const emptyDetails = (): Details => Object.setPrototypeOf({ _errors: [] }, null) as Details

@@ -18,6 +18,9 @@ export type Message = {
   readonly [field: string]: unknown
 }
 
+/** The parts of a message whose content is a list; none where it is a text or nothing. */
+export const partsOf = ({ content }: Message): readonly ContentPart[] => (typeof content === 'string' ? [] : (content ?? []))
+
 export type Tool = {
   readonly type: 'function'
   readonly function: {

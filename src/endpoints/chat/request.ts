@@ -1,6 +1,16 @@
 /** From the wire body of a chat to the typed request: what was asked for, or a 400 that names what cannot be had. */
 import { failField } from '../../core/errors.ts'
-import type { ContentPart, Effort, Format, Message, SandboxOrders, TextRequest, Tool, ToolChoice } from '../../core/modalities/text.ts'
+import {
+  type ContentPart,
+  type Effort,
+  type Format,
+  type Message,
+  type SandboxOrders,
+  type TextRequest,
+  type Tool,
+  type ToolChoice,
+  partsOf,
+} from '../../core/modalities/text.ts'
 import type { Model } from '../../core/model.ts'
 import { ordersOf } from '../../engines/sandbox/orders.ts'
 import { withSystemPrompt } from '../../extras/system-prompt.ts'
@@ -132,8 +142,7 @@ function weighMedia(messages: readonly Message[]): { count: number; bytes: numbe
   let count = 0
   let bytes = 0
   for (const [index, message] of messages.entries()) {
-    if (!Array.isArray(message.content)) continue
-    for (const [at, part] of message.content.entries()) {
+    for (const [at, part] of partsOf(message).entries()) {
       if (part.type === 'file') throw failField(`messages.${index}.content.${at}.type`, 'file parts are not available on this server')
       const length = mediaLength(part)
       if (length === null) continue
@@ -175,8 +184,7 @@ function checkAbilities(model: Model, asked: Asked): void {
   }
   let images = 0
   for (const [index, message] of asked.messages.entries()) {
-    if (!Array.isArray(message.content)) continue
-    for (const part of message.content) {
+    for (const part of partsOf(message)) {
       if (part.type === 'image_url' && !can.vision) throw lacks(`messages.${index}.content`, 'images')
       if (part.type === 'input_audio' && !can.audioInput) throw lacks(`messages.${index}.content`, 'audio')
       if (part.type === 'video_url' && !can.videoInput) throw lacks(`messages.${index}.content`, 'video')

@@ -158,4 +158,3 @@ export const chatBody = z.strictObject({
 })
 
 export type ChatBody = z.infer<typeof chatBody>
-export type ChatMessage = ChatBody['messages'][number]

@@ -1,5 +1,6 @@
 /** `/health/live`, `/health/ready` and `/metrics`: what operators and their machines ask. */
 import { z } from 'zod'
+import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics.ts'
 import { type AnyEndpoint, endpoint, json } from '../endpoint.ts'
 
 export type Readiness = {
@@ -58,7 +59,7 @@ export function healthEndpoints(of: HealthSources): AnyEndpoint[] {
     example: { answer: 'rialto_requests_total{endpoint="/chat/completions",status="200"} 1' },
     errors: [],
     async handle() {
-      return { type: 'text', contentType: 'text/plain; version=0.0.4; charset=utf-8', body: await of.metrics() }
+      return { type: 'text', contentType: METRICS_CONTENT_TYPE, body: await of.metrics() }
     },
   })
   return [live, ready, metrics]
