@@ -55,7 +55,7 @@ async function start(config: Config): Promise<void> {
   const startedTick = clock.tick()
   const { server, version } = config
   const log = new Log(sinkOf(STDOUT), clock, process.stdout.isTTY ? 'text' : 'json')
-  const store = await openSqliteStore(join(config.home, 'rialto.db'))
+  const store = await openStore(config.home)
   await store.migrate()
   const adminKey = await ensureFirstKey(store, { fromEnv: config.adminKey, clock })
 
@@ -122,6 +122,16 @@ async function start(config: Config): Promise<void> {
   // A defect somewhere must not take every other request with it; it is logged without its words.
   process.on('uncaughtException', (error) => log.unknownError(error, null))
   process.on('unhandledRejection', (error) => log.unknownError(error, null))
+}
+
+async function openStore(home: string): Promise<Store> {
+  try {
+    return await openSqliteStore(join(home, 'rialto.db'))
+  } catch (error) {
+    // Nothing has been asked yet: the words are about the file only.
+    const why = error instanceof Error ? error.message : 'unknown'
+    throw new StartError(`RIALTO_HOME takes a folder that can be written; there can be no database in ${home} (${why}).`)
+  }
 }
 
 function engineOf({ id, kind, privacy, lists, baseUrl, apiKey, unsupported, maxTokensField }: EngineConfig): Engine {

@@ -112,6 +112,8 @@ export class Door {
     this.#open.add(controller)
     response.on('close', () => {
       if (!response.writableFinished) controller.abort(callerLeft())
+      // Node keeps the connection for a next request, and `close` would wait for that.
+      if (this.#stopping) this.server.closeIdleConnections()
     })
     let defect: unknown = null
     try {
@@ -229,6 +231,7 @@ export class Door {
     if (failure.code === 'AUTHENTICATION_FAILED') head.push('www-authenticate', 'Bearer')
     this.#firstByte(envelope)
     const body = errorBody(failure, envelope.requestId)
+    if (!request.complete) await discard(request)
     if (!request.complete) return refuseEarly(request, response, failure.status, head, body)
     if (this.#stopping) head.push('connection', 'close')
     await replyJson(request, response, failure.status, head, body)
@@ -258,6 +261,14 @@ export class Door {
   }
 }
 
+/** Throws away what comes of a body, and waits a turn: one that came together with its head need not cost the connection. */
+function discard(request: IncomingMessage): Promise<void> {
+  // Who was reading it has stopped at the limit, and would stop the rest as well.
+  request.removeAllListeners('data')
+  request.resume()
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
 /** For how long a caller that was refused may go on sending. */
 const LINGER_MS = 2_000
 
@@ -277,11 +288,8 @@ function refuseEarly(request: IncomingMessage, response: ServerResponse, status:
   }
   const timer = setTimeout(end, LINGER_MS)
   timer.unref()
-  // Who was reading the body has stopped at the limit, and would stop the rest as well.
-  request.removeAllListeners('data')
   request.once('end', end)
   request.once('close', end)
-  request.resume()
 }
 
 function checked(schema: AnyEndpoint['query'], value: unknown): unknown {

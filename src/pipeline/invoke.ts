@@ -71,7 +71,16 @@ export async function invoke<M extends Runnable>(
       if (delivered || signal.aborted || !ERRORS[failure.code].retryable) throw failure
     }
   }
-  throw failure ?? nobody(rooms, model, refused)
+  throw failure ? soonest(rooms, model, failure) : nobody(rooms, model, refused)
+}
+
+/** The wait that the last engine asked for is not always the shortest: one before it may be free again sooner. */
+function soonest(rooms: InvokeRooms, model: Model, failure: Failure): Failure {
+  const { code, internal, retryAfterMs } = failure
+  if (code !== 'MODEL_OVERLOADED') return failure
+  const waitMs = rooms.breakers.shortestWaitMs(model.deployments)
+  if (waitMs === null || (retryAfterMs !== undefined && retryAfterMs <= waitMs)) return failure
+  return fail(code, { retryAfterMs: waitMs, ...(internal !== undefined && { internal }) })
 }
 
 /** What a failed attempt says about its deployment. Failures that the request itself caused say nothing. */

@@ -22,6 +22,8 @@ export type RialtoOptions = {
   readonly config?: Readonly<Record<string, unknown>>
   /** A data folder to go on with, as `home` of an earlier one; it then survives `stop`. */
   readonly home?: string
+  /** Whether to wait until it says that it is ready, once it listens; yes where nothing is said. */
+  readonly ready?: boolean
 }
 
 export type Rialto = {
@@ -48,7 +50,7 @@ export type Rialto = {
   stop(): Promise<number | null>
 }
 
-export async function startRialto({ env = {}, config, home }: RialtoOptions = {}): Promise<Rialto> {
+export async function startRialto({ env = {}, config, home, ready = true }: RialtoOptions = {}): Promise<Rialto> {
   const folder = await mkdtemp(join(tmpdir(), 'rialto-home-'))
   const data = home ?? join(folder, 'data')
   const overlay = join(folder, 'config')
@@ -86,7 +88,7 @@ export async function startRialto({ env = {}, config, home }: RialtoOptions = {}
     const signal = AbortSignal.timeout(START_MS)
     const origin = await baseOf(child, printed, signal)
     const url = `${origin}/api/v1`
-    await until(`${url}/health/ready`, {}, (response) => response.ok, signal, printed)
+    if (ready) await until(`${url}/health/ready`, {}, (response) => response.ok, signal, printed)
     return {
       url,
       origin,

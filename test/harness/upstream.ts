@@ -54,6 +54,8 @@ export type Upstream = {
   readonly probes: readonly Received[]
   /** The next requests get these answers, one each; afterwards the usual one comes again. */
   script(...answers: readonly Answer[]): void
+  /** Drops the answers that nobody came for. */
+  forget(): void
   /** What a request gets that no script is there for. */
   usual(answer: Answer): void
   /** Request number `count`, counted from 1; waits for it. */
@@ -95,6 +97,7 @@ export async function startUpstream({ models = ['mock-chat'] }: UpstreamOptions 
     received,
     probes,
     script: (...answers) => void scripted.push(...answers),
+    forget: () => void scripted.splice(0),
     usual: (answer) => void (usual = answer),
     async request(count) {
       const signal = AbortSignal.timeout(ARRIVE_MS)
