@@ -58,7 +58,9 @@ export async function startRialto(upstream: number, folder: string, nodeArgs: re
   const config = join(folder, 'config')
   writeConfig(config, upstream)
   const log = openSync(join(folder, 'rialto.log'), 'a')
-  const child = start(process.execPath, [...nodeArgs, join(ROOT, 'src/main.ts')], {
+  // As `npm start` does; under a profiler without its detour, which would be profiled as well.
+  const command = nodeArgs.length > 0 ? [...nodeArgs, join(ROOT, 'src/main.ts')] : [join(ROOT, 'scripts/start.mjs')]
+  const child = start(process.execPath, command, {
     core: SERVER_CORE,
     cwd: folder,
     output: log,

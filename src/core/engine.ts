@@ -1,5 +1,6 @@
 /** Something that computes, local or remote, and what it can do. */
 import type { Finish, Sink } from './call.ts'
+import type { Signal } from './cancel.ts'
 import type { PartOf, RequestOf, Runnable } from './modality.ts'
 
 /** `private`: keeps nothing. `anonymized`: a third party that sees the content but never learns who asks. */
@@ -11,7 +12,7 @@ export type Task<Request> = {
   readonly model: string
   readonly request: Request
   /** Aborted when the caller leaves or a limit passes; the engine then cancels its upstream and rejects. */
-  readonly signal: AbortSignal
+  readonly signal: Signal
   /** Limits in milliseconds: until the first byte of an answer, and between two bytes of it. */
   readonly firstByteMs: number
   readonly stallMs: number

@@ -20,18 +20,20 @@ export type PriceList = {
 /** One priced unit of a run: what the usage record and the bill say. */
 export type Line = { readonly unit: Unit; readonly count: number; readonly priceNano: number; readonly amount: Amount }
 
-export const NANO_PER_USD = 1_000_000_000n
-
 /** Dollars for people and JSON: exact for any amount below 9 million dollars. */
 export const toUsd = (amount: Amount): number => Number(amount) / 1e9
 
 /** A decimal string with nine digits at most and no trailing zeros: `1.25`, `0`, `-0.000000001`. */
 export function formatUsd(amount: Amount): string {
   const sign = amount < 0n ? '-' : ''
-  const magnitude = amount < 0n ? -amount : amount
-  const fraction = (magnitude % NANO_PER_USD).toString().padStart(9, '0').replace(/0+$/, '')
-  return `${sign}${magnitude / NANO_PER_USD}${fraction ? `.${fraction}` : ''}`
+  const digits = (amount < 0n ? -amount : amount).toString().padStart(10, '0')
+  const whole = digits.slice(0, -9)
+  let end = digits.length
+  while (digits.charCodeAt(end - 1) === ZERO && end > whole.length) end--
+  return end > whole.length ? `${sign}${whole}.${digits.slice(whole.length, end)}` : sign + whole
 }
+
+const ZERO = 0x30
 
 /** The rates that apply to this usage: the extended ones replace the base ones for the whole request. */
 export function ratesFor(prices: PriceList, usage: Usage): Price {
@@ -54,9 +56,18 @@ export function lines(prices: PriceList, usage: Usage): Line[] {
     const count = usage[unit as Unit]
     if (!count) continue
     const priceNano = rateOf(rates, unit as Unit)
-    out.push({ unit: unit as Unit, count, priceNano, amount: BigInt(count) * BigInt(priceNano) })
+    out.push({ unit: unit as Unit, count, priceNano, amount: amountOf(count, priceNano) })
   }
   return out
+}
+
+/**
+ * Count times price, exactly. A product that a float holds exactly is what it seems, and three times cheaper than one of
+ * bigints; one that a float would round comes out beyond the safe integers and is made again.
+ */
+export function amountOf(count: number, priceNano: number): Amount {
+  const product = count * priceNano
+  return Number.isSafeInteger(product) ? BigInt(product) : BigInt(count) * BigInt(priceNano)
 }
 
 /** The sum of the lines: the only way to get the amount of a run. */
@@ -66,7 +77,8 @@ export function total(of: readonly Line[]): Amount {
   return sum
 }
 
-function rateOf(rates: Price, unit: Unit): number {
+/** The rate of a unit; where there is none, that of the unit it is a kind of. */
+export function rateOf(rates: Price, unit: Unit): number {
   const rate = rates[unit]
   if (rate !== undefined) return rate
   if (unit === 'cacheReadToken' || unit === 'cacheWriteToken') return rates.inputToken ?? 0

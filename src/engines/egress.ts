@@ -2,6 +2,7 @@
  * The network door: the only HTTP client. It sends no caller's identity, checks every address when the socket is
  * opened, bounds times and sizes, and turns whatever goes wrong into a `Failure` without a word of the upstream's.
  */
+import type { Signal } from '../core/cancel.ts'
 import type { Dispatcher } from 'undici'
 import { Failure, callerLeft, fail } from '../core/errors.ts'
 import { type Connection, type SocketOptions, Sockets } from './egress-sockets.ts'
@@ -28,7 +29,7 @@ export type EgressRequest = {
   /** JSON. */
   readonly body?: string | Buffer
   readonly accept: string
-  readonly signal: AbortSignal
+  readonly signal: Signal
   /** Milliseconds from now until the first byte of the answer's body, and between two of its reads. */
   readonly firstByteMs: number
   readonly stallMs: number
@@ -84,27 +85,44 @@ export class Egress {
   }
 
   /** Sends a request and takes its answer whole. */
-  async collect(request: EgressRequest, limitBytes = COLLECTED_BYTES): Promise<Collected> {
-    const chunks: Buffer[] = []
-    let sizeBytes = 0
-    let headers: UpstreamHeaders = {}
-    await this.send(request, {
-      head(_status, received) {
-        headers = received
-      },
-      data(chunk) {
-        sizeBytes += chunk.length
-        if (sizeBytes > limitBytes) throw fail('INFERENCE_FAILED', { internal: 'upstream_answer_too_large' })
-        chunks.push(chunk)
-      },
-    })
-    const [only] = chunks
-    return { headers, body: only && chunks.length === 1 ? only : Buffer.concat(chunks) }
+  collect(request: EgressRequest, limitBytes = COLLECTED_BYTES): Promise<Collected> {
+    const collector = new Collector(limitBytes)
+    return this.send(request, collector).then(() => collector.collected())
   }
 
   /** Closes every socket; requests under way fail. */
   close(): Promise<void> {
     return this.#sockets.close()
+  }
+}
+
+/** Takes an answer whole, up to a limit. */
+class Collector implements Receiver {
+  readonly #limitBytes: number
+  #headers: UpstreamHeaders = {}
+  #first: Buffer | null = null
+  #rest: Buffer[] | null = null
+  #sizeBytes = 0
+
+  constructor(limitBytes: number) {
+    this.#limitBytes = limitBytes
+  }
+
+  head(_status: number, headers: UpstreamHeaders): void {
+    this.#headers = headers
+  }
+
+  data(chunk: Buffer): void {
+    this.#sizeBytes += chunk.length
+    if (this.#sizeBytes > this.#limitBytes) throw fail('INFERENCE_FAILED', { internal: 'upstream_answer_too_large' })
+    if (!this.#first) this.#first = chunk
+    else if (this.#rest) this.#rest.push(chunk)
+    else this.#rest = [this.#first, chunk]
+  }
+
+  collected(): Collected {
+    const body = this.#rest ? Buffer.concat(this.#rest, this.#sizeBytes) : (this.#first ?? Buffer.alloc(0))
+    return { headers: this.#headers, body }
   }
 }
 

@@ -37,9 +37,11 @@ export function replyText(
     const encoding = preferred(accepted)
     if (encoding) return replyCompressed(response, status, head, contentType, Buffer.from(text), encoding)
   }
-  head.push('content-type', contentType, 'content-length', Buffer.byteLength(text))
+  const bytes = Buffer.byteLength(text)
+  head.push('content-type', contentType, 'content-length', bytes)
   response.writeHead(status, head)
-  response.end(text)
+  // As many bytes as characters is ASCII, which goes out without being converted.
+  response.end(text, bytes === text.length ? 'latin1' : 'utf8')
 }
 
 /** Streams a file that ships with the server; a year of caching is safe because its address is versioned. */

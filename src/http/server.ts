@@ -1,6 +1,7 @@
 /** The door: one node:http server, every request through the same steps, one line per request on the way out. */
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
 import type { Caller, Envelope } from '../core/call.ts'
+import { Cancel, type Signal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
 import type { AnyEndpoint, Reply } from '../endpoints/endpoint.ts'
@@ -31,7 +32,7 @@ export type DoorOptions = {
    * often, or 503 when it cannot be found out. `address` is the caller's, for counting failures; it is not kept.
    */
   readonly enter: (authorization: string | undefined, apiKey: string | undefined, address: string) => Caller | Promise<Caller>
-  readonly desk: (envelope: Envelope, signal: AbortSignal) => Desk
+  readonly desk: (envelope: Envelope, signal: Signal) => Desk
   /** Hears of every request once it is over: log, metrics, traces, abuse counting. Must not throw. */
   readonly over: (envelope: Envelope, durationMs: number, defect: unknown, traceparent: string | undefined) => void
 }
@@ -40,7 +41,7 @@ export class Door {
   readonly server: Server
   readonly #options: DoorOptions
   readonly #router: Router
-  readonly #open = new Set<AbortController>()
+  readonly #open = new Set<Cancel>()
   #bodiesBytes = 0
   #stopping = false
 
@@ -96,7 +97,7 @@ export class Door {
     this.server.closeIdleConnections()
     const cut = setTimeout(() => {
       cutOff = this.#open.size
-      for (const controller of this.#open) controller.abort(fail('SHUTTING_DOWN'))
+      for (const cancel of this.#open) cancel.abort(fail('SHUTTING_DOWN'))
       // A moment for the last events and the settling of what was cut, then the sockets go.
       setTimeout(() => this.server.closeAllConnections(), 500).unref()
     }, graceMs)
@@ -108,16 +109,16 @@ export class Door {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { clock } = this.#options
     const envelope = newEnvelope(clock)
-    const controller = new AbortController()
-    this.#open.add(controller)
+    const cancel = new Cancel()
+    this.#open.add(cancel)
     response.on('close', () => {
-      if (!response.writableFinished) controller.abort(callerLeft())
+      if (!response.writableFinished) cancel.abort(callerLeft())
       // Node keeps the connection for a next request, and `close` would wait for that.
       if (this.#stopping) this.server.closeIdleConnections()
     })
     let defect: unknown = null
     try {
-      await this.#answer(request, response, envelope, controller.signal)
+      await this.#answer(request, response, envelope, cancel)
     } catch (error) {
       const failure = asFailure(error)
       if (failure !== error) defect = error
@@ -125,14 +126,14 @@ export class Door {
       if (isCallerLeft(failure)) envelope.internal = failure.internal ?? null
       else await this.#refuse(request, response, envelope, failure)
     } finally {
-      this.#open.delete(controller)
+      this.#open.delete(cancel)
       // 499 is what logs have always shown for a caller that did not wait.
       envelope.status = envelope.internal === CALLER_LEFT || !response.headersSent ? 499 : response.statusCode
       this.#options.over(envelope, clock.tick() - envelope.startedTick, defect, header(request.headers['traceparent']))
     }
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, envelope: Envelope, signal: AbortSignal): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, envelope: Envelope, cancel: Cancel): Promise<void> {
     const url = request.url ?? '/'
     const mark = url.indexOf('?')
     const path = mark < 0 ? url : url.slice(0, mark)
@@ -143,42 +144,40 @@ export class Door {
     if (this.#stopping && endpoint.scope !== 'public') throw fail('SHUTTING_DOWN', { retryAfterMs: 5_000 })
     if (endpoint.scope !== 'public') {
       const { authorization, 'x-api-key': apiKey } = request.headers
-      const given = this.#options.enter(authorization, header(apiKey), request.socket.remoteAddress ?? '')
-      const caller = given instanceof Promise ? await given : given
+      const entered = this.#options.enter(authorization, header(apiKey), request.socket.remoteAddress ?? '')
+      const caller = entered instanceof Promise ? await entered : entered
       envelope.caller = caller
       requireScope(caller, endpoint.scope)
     }
-    const query = checked(endpoint.query, mark < 0 ? {} : queryOf(url.slice(mark + 1)))
-    if (!endpoint.body) return this.#call(request, response, envelope, signal, match, query, undefined, 0)
+    const query = checked(endpoint.query, mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1)))
+    const raw = endpoint.body ? await this.#readJson(request) : null
+    const bodyBytes = raw === null ? 0 : this.#take(raw.length)
+    try {
+      const body = raw === null ? undefined : checked(endpoint.body, parseJson(raw))
+      const desk = this.#options.desk(envelope, cancel)
+      const given = endpoint.handle({ params: match.params, query, body, bodyBytes, headers: request.headers }, desk)
+      const written = this.#write(request, response, envelope, given instanceof Promise ? await given : given)
+      if (written) await written
+    } finally {
+      this.#bodiesBytes -= bodyBytes
+    }
+  }
+
+  #readJson(request: IncomingMessage): Promise<Buffer> {
     requireJson(request.headers['content-type'])
-    const body = await readBody(request, this.#options.maxBodyBytes)
-    if (this.#bodiesBytes + body.length > this.#options.maxBodiesBytes) {
+    return readBody(request, this.#options.maxBodyBytes)
+  }
+
+  /** Takes a body in, if there is room for it besides those that are being worked on. */
+  #take(bytes: number): number {
+    if (this.#bodiesBytes + bytes > this.#options.maxBodiesBytes) {
       throw fail('MODEL_AT_CAPACITY', { say: 'The server is busy with large requests; try again shortly', retryAfterMs: 1_000 })
     }
-    this.#bodiesBytes += body.length
-    try {
-      const value = checked(endpoint.body, parseJson(body))
-      await this.#call(request, response, envelope, signal, match, query, value, body.length)
-    } finally {
-      this.#bodiesBytes -= body.length
-    }
+    this.#bodiesBytes += bytes
+    return bytes
   }
 
-  async #call(
-    request: IncomingMessage,
-    response: ServerResponse,
-    envelope: Envelope,
-    signal: AbortSignal,
-    { endpoint, params }: Match,
-    query: unknown,
-    body: unknown,
-    bodyBytes: number,
-  ): Promise<void> {
-    const reply = await endpoint.handle({ params, query, body, bodyBytes, headers: request.headers }, this.#options.desk(envelope, signal))
-    await this.#write(request, response, envelope, reply)
-  }
-
-  async #write(request: IncomingMessage, response: ServerResponse, envelope: Envelope, reply: Reply): Promise<void> {
+  #write(request: IncomingMessage, response: ServerResponse, envelope: Envelope, reply: Reply): void | Promise<void> {
     if (reply.type === 'events') return this.#stream(request, response, envelope, reply.write)
     const head = this.#head(request, envelope)
     this.#firstByte(envelope)
@@ -302,6 +301,8 @@ function checked(schema: AnyEndpoint['query'], value: unknown): unknown {
 function queryOf(search: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(search))
 }
+
+const NO_QUERY: Readonly<Record<string, string>> = Object.freeze({})
 
 const header = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
 

@@ -1,4 +1,5 @@
 /** What an endpoint can reach, already bound to the caller of this one request. */
+import type { Signal } from '../core/cancel.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Envelope, Sink } from '../core/call.ts'
 import type { SandboxOrders } from '../core/modalities/text.ts'
@@ -19,11 +20,11 @@ export type Named = {
 export class Desk {
   readonly envelope: Envelope
   /** Aborted when the caller leaves or the server stops. */
-  readonly signal: AbortSignal
+  readonly signal: Signal
   readonly catalog: Catalog
   readonly #rooms: ServeRooms
 
-  constructor(rooms: ServeRooms & { readonly catalog: Catalog }, envelope: Envelope, signal: AbortSignal) {
+  constructor(rooms: ServeRooms & { readonly catalog: Catalog }, envelope: Envelope, signal: Signal) {
     this.envelope = envelope
     this.signal = signal
     this.catalog = rooms.catalog

@@ -1,4 +1,5 @@
 /** A run on the deployments of its model in turn: failover as long as nothing has reached the caller, and the breaker. */
+import type { Signal } from '../core/cancel.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Envelope, Finish, Sink } from '../core/call.ts'
 import type { Engine } from '../core/engine.ts'
@@ -39,7 +40,7 @@ export async function invoke<M extends Runnable>(
   model: Model,
   request: RequestOf<M>,
   sink: Sink<PartOf<M>>,
-  signal: AbortSignal,
+  signal: Signal,
   envelope: Envelope,
 ): Promise<Finish> {
   let delivered = false
@@ -84,7 +85,7 @@ function soonest(rooms: InvokeRooms, model: Model, failure: Failure): Failure {
 }
 
 /** What a failed attempt says about its deployment. Failures that the request itself caused say nothing. */
-function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signal: AbortSignal): Failure {
+function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signal: Signal): Failure {
   if (signal.aborted || isCallerLeft(error)) {
     rooms.breakers.undecided(deployment)
     rooms.attempted(deployment.engine, 'left')

@@ -1,4 +1,5 @@
 /** The path of every run: admit, hold, run, meter, settle. One function, whatever the modality. */
+import type { Signal } from '../core/cancel.ts'
 import type { Envelope, Finish, Sink } from '../core/call.ts'
 import { fail } from '../core/errors.ts'
 import type { Clock } from '../core/clock.ts'
@@ -34,7 +35,7 @@ export async function serve<M extends Runnable>(
   model: Model,
   request: RequestOf<M>,
   sink: Sink<PartOf<M>>,
-  signal: AbortSignal,
+  signal: Signal,
 ): Promise<Outcome> {
   const { caller } = envelope
   if (!caller) throw fail('AUTHENTICATION_FAILED')

@@ -1,4 +1,5 @@
 /** The course of one sandbox run in time: its waits, its limits and its ordered ends. */
+import type { Signal } from '../../core/cancel.ts'
 import type { Task } from '../../core/engine.ts'
 import { Failure, callerLeft, fail } from '../../core/errors.ts'
 import { ORDERED } from './orders.ts'
@@ -58,12 +59,12 @@ export function failureOf(status: number): Failure {
 }
 
 /** Throws once the signal is aborted: its own failure, or that the caller left. */
-export function stopIfAborted(signal: AbortSignal): void {
+export function stopIfAborted(signal: Signal): void {
   if (signal.aborted) throw reasonOf(signal)
 }
 
 /** Resolves after `ms`; rejects on abort. Leaves neither a timer nor a listener behind. */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
+function wait(ms: number, signal: Signal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(reasonOf(signal))
     const leave = (): void => {
@@ -81,7 +82,7 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-function reasonOf(signal: AbortSignal): Failure {
+function reasonOf(signal: Signal): Failure {
   const reason: unknown = signal.reason
   return reason instanceof Failure ? reason : callerLeft()
 }
