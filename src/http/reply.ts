@@ -36,6 +36,7 @@ export function replyText(
   if (accepted !== undefined && text.length > COMPRESS_ABOVE_BYTES) {
     const encoding = preferred(accepted)
     if (encoding) return replyCompressed(response, status, head, contentType, Buffer.from(text), encoding)
+    head.push('vary', 'accept-encoding')
   }
   const bytes = Buffer.byteLength(text)
   head.push('content-type', contentType, 'content-length', bytes)

@@ -23,8 +23,8 @@ export function banner({ baseUrl, version, adminKey, engines }: Started): string
   const body = `{"model":"default","messages":[{"role":"user","content":"Hello"}]}`
   lines.push(
     '',
-    adminKey === null ? '  Try it, with your key in RIALTO_KEY:' : '  Try it now:',
-    `  curl ${baseUrl}/api/v1/chat/completions -H "Authorization: Bearer ${adminKey ?? '$RIALTO_KEY'}" \\`,
+    adminKey === null ? '  Try it, with your key in RIALTO_API_KEY:' : '  Try it now:',
+    `  curl ${baseUrl}/api/v1/chat/completions -H "Authorization: Bearer ${adminKey ?? '$RIALTO_API_KEY'}" \\`,
     `    -H 'Content-Type: application/json' -d '${body}'`,
     '',
   )
