@@ -5,10 +5,8 @@ import { join } from 'node:path'
 import { Catalog } from './catalog/catalog.ts'
 import { CatalogProblem } from './catalog/problem.ts'
 import { type Config, type EngineConfig, about, loadConfig } from './config.ts'
-import type { Caller } from './core/call.ts'
 import type { Clock } from './core/clock.ts'
 import type { Engine, Reach } from './core/engine.ts'
-import { Failure } from './core/errors.ts'
 import type { Store } from './core/store.ts'
 import type { Readiness } from './endpoints/health/health.ts'
 import { endpoints } from './endpoints/index.ts'
@@ -26,6 +24,7 @@ import { RefusalLog } from './limits/refusal-log.ts'
 import { Ledger } from './money/ledger.ts'
 import { Breakers } from './pipeline/breakers.ts'
 import { Desk } from './pipeline/desk.ts'
+import { enter } from './pipeline/enter.ts'
 import type { ServeRooms } from './pipeline/serve.ts'
 import { banner, help } from './start/banner.ts'
 import { StartError } from './start/environment.ts'
@@ -69,10 +68,7 @@ async function start(config: Config): Promise<void> {
   const rooms: ServeRooms & { catalog: Catalog } = {
     catalog,
     engines,
-    breakers: new Breakers(clock, (deployment, open) => {
-      catalog.trip(deployment, open)
-      log.event(open ? 'breaker_open' : 'breaker_closed', { engine: deployment.engine, model: deployment.model })
-    }),
+    breakers: watchedBreakers(catalog, log),
     limits: new Limits({ plans: config.plans, clock, note: refusals.note }),
     ledger,
     clock,
@@ -86,9 +82,9 @@ async function start(config: Config): Promise<void> {
     endpoints: endpoints({
       systemPrompt: config.systemPrompt,
       about: { version, plans: config.plans, errorBody },
-      health: { metrics: () => metrics.text(), readiness: () => readiness(door, store, catalog) },
+      health: { metrics: () => metrics.text(), readiness: () => readiness(door, store, ledger, catalog) },
     }),
-    enter: (authorization, apiKey, address) => enter(keys, guard, authorization, apiKey, address),
+    enter: (authorization, apiKey, address) => enter({ keys, guard }, authorization, apiKey, address),
     desk: (envelope, signal) => new Desk(rooms, envelope, signal),
     over(envelope, durationMs, defect, traceparent) {
       log.request(envelope, durationMs)
@@ -106,21 +102,25 @@ async function start(config: Config): Promise<void> {
   process.stderr.write(banner({ baseUrl, version, adminKey: adminKey?.reveal() ?? null, engines: found() }))
   log.event('server_started', { host: config.host, port, version, ready_ms: Math.round(clock.tick() - startedTick) })
 
-  const stop = async (signal: string): Promise<void> => {
+  stopOn(async (signal) => {
     log.event('server_stopping', { signal, runs_in_flight: door.inFlight })
     watch.abort()
     const runsCut = await door.close(server.shutdownMs)
-    await Promise.all([refusals.flush(), ledger.close(), ...[...engines.values()].map((engine) => engine.close())])
+    const unwritten = await ledger.close()
+    if (unwritten > 0) log.event('ledger_behind', { waiting: unwritten })
+    await Promise.all([refusals.flush(), traces.close(), ...[...engines.values()].map((engine) => engine.close())])
     await store.close()
-    await traces.close()
     log.event('server_stopped', { runs_cut: runsCut })
     await log.close()
     process.exit(0)
-  }
-  stopOn(stop)
+  })
   // What was compiled for this start makes the next one faster, also when this process is killed one day.
   setTimeout(flushCompileCache, SETTLED_MS).unref()
-  // A defect somewhere must not take every other request with it; it is logged without its words.
+  surviveDefects(log)
+}
+
+/** A defect somewhere must not take every other request with it; it is logged without its words. */
+function surviveDefects(log: Log): void {
   process.on('uncaughtException', (error) => log.unknownError(error, null))
   process.on('unhandledRejection', (error) => log.unknownError(error, null))
 }
@@ -171,6 +171,14 @@ async function watched(
     })
 }
 
+/** Breakers whose openings and closings are listed and logged. */
+function watchedBreakers(catalog: Catalog, log: Log): Breakers {
+  return new Breakers(clock, (deployment, open) => {
+    catalog.trip(deployment, open)
+    log.event(open ? 'breaker_open' : 'breaker_closed', { engine: deployment.engine, model: deployment.model })
+  })
+}
+
 /** One line when the database goes away, one when it is back. */
 function storeChanges(log: Log): (away: boolean) => void {
   let since = 0
@@ -181,34 +189,7 @@ function storeChanges(log: Log): (away: boolean) => void {
   }
 }
 
-/** Lets a caller in by its key. Who fails too often is refused for a while, key by key, and without a key by address. */
-function enter(
-  keys: Keys,
-  guard: AbuseGuard,
-  authorization: string | undefined,
-  apiKey: string | undefined,
-  address: string,
-): Caller | Promise<Caller> {
-  const admitted = (caller: Caller): Caller => {
-    const refusal = guard.refusal(caller)
-    if (refusal) throw refusal
-    return caller
-  }
-  // Addresses are asked only where no valid key came: behind a proxy they are all the same.
-  const turnedAway = (error: unknown): never => {
-    const refusal = error instanceof Failure && error.code === 'AUTHENTICATION_FAILED' ? guard.refusalOfAddress(address) : null
-    if (error instanceof Failure) guard.countAddress(address, error.code)
-    throw refusal ?? error
-  }
-  try {
-    const caller = keys.verify(authorization, apiKey)
-    return caller instanceof Promise ? caller.then(admitted, turnedAway) : admitted(caller)
-  } catch (error) {
-    return turnedAway(error)
-  }
-}
-
-async function readiness(door: Door, store: Store, catalog: Catalog): Promise<Readiness> {
+async function readiness(door: Door, store: Store, ledger: Ledger, catalog: Catalog): Promise<Readiness> {
   const limit = new Promise<false>((resolve) => setTimeout(() => resolve(false), PING_STORE_MS).unref())
   const database = await Promise.race([
     store.ping().then(
@@ -219,11 +200,11 @@ async function readiness(door: Door, store: Store, catalog: Catalog): Promise<Re
   ])
   const online = catalog.list('all').some((model) => !model.model_spec.offline)
   const checks = {
-    database: database ? 'ok' : 'away',
+    database: database && !ledger.status.storeAway ? 'ok' : 'away',
     models: online ? 'ok' : 'none is online',
     server: door.stopping ? 'stopping' : 'ok',
   }
-  return { ready: database && online && !door.stopping, checks }
+  return { ready: Object.values(checks).every((check) => check === 'ok'), checks }
 }
 
 async function listen(door: Door, { port, host }: Config): Promise<number> {
