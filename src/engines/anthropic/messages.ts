@@ -6,7 +6,7 @@
 import { failField } from '../../core/errors.ts'
 import type { ContentPart, Message } from '../../core/modalities/text.ts'
 import { thoughtBlocks } from './thoughts.ts'
-import { isFields, listIn, readFields, textIn } from './wire.ts'
+import { isFields, listIn, readFields, textIn } from '../fields.ts'
 
 /** A block of content; a cache breakpoint may still be added to it. */
 export type Block = Record<string, unknown>

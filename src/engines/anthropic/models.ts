@@ -1,33 +1,14 @@
 /** Asks whether the service is there, and which models it has. */
 import type { EngineModel, Reach } from '../../core/engine.ts'
-import { Failure } from '../../core/errors.ts'
+import { reachAfter } from '../down.ts'
 import type { Egress } from '../egress.ts'
-import { isFields, listIn, readFields, textIn } from './wire.ts'
+import { isFields, listIn, readFields, textIn } from '../fields.ts'
 
 const PROBE_MS = 2_000
 const LIST_BYTES = 4 * 1024 * 1024
 /** Models beyond this number are not looked at, and a name beyond this length is none. */
 const MODELS = 1_000
 const NAME_CHARS = 256
-
-/** Why a service is down, by what the network door says; everything else is an `error`. */
-const REASONS: Readonly<Record<string, string>> = {
-  upstream_refused: 'refused',
-  upstream_dns: 'unknown_host',
-  upstream_connect_timeout: 'timeout',
-  upstream_first_byte: 'timeout',
-  upstream_stalled: 'timeout',
-  upstream_unreachable: 'unreachable',
-  upstream_tls: 'tls',
-  upstream_auth: 'unauthorized',
-  upstream_payment: 'payment',
-  upstream_reset: 'reset',
-  upstream_protocol: 'no_http',
-  caller_left: 'timeout',
-  engine_closed: 'closed',
-}
-/** It answered: it is there, and does not list its models, or not now. */
-const UNLISTED: ReadonlySet<string> = new Set(['upstream_404', 'upstream_405', 'upstream_429'])
 
 /** Never rejects; takes two seconds at most. */
 export async function probeModels(egress: Egress, signal: AbortSignal): Promise<Reach> {
@@ -46,8 +27,7 @@ export async function probeModels(egress: Egress, signal: AbortSignal): Promise<
     )
     return { up: true, models: modelsIn(body.toString('utf8')) }
   } catch (error) {
-    const internal = error instanceof Failure ? (error.internal ?? '') : ''
-    return UNLISTED.has(internal) ? { up: true, models: null } : { up: false, why: REASONS[internal] ?? 'error' }
+    return reachAfter(error)
   }
 }
 

@@ -13,7 +13,7 @@ import { closedSchema } from './schema.ts'
 import { forcesTool, samplingOf, thinkingOf } from './thinking.ts'
 import { traitsOf } from './traits.ts'
 import type { Traits } from './traits.ts'
-import type { Fields } from './wire.ts'
+import type { Fields } from '../fields.ts'
 
 /** As many cache breakpoints as the API takes. */
 const MOST_BREAKPOINTS = 4

@@ -2,8 +2,8 @@
  * JSON schemas as structured outputs take them. What the API cannot enforce (bounds, lengths and the like) is
  * told to the model in the description instead; objects are closed, as they must be there.
  */
-import { isFields } from './wire.ts'
-import type { Fields } from './wire.ts'
+import { isFields } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 
 /** Deeper schemas are cut off at this depth, where anything fits: the API itself takes far less. */
 const MAX_DEPTH = 64

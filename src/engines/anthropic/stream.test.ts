@@ -18,7 +18,7 @@ function read(bytes: Buffer, cuts: readonly number[] = []) {
     parts.push(...stream.take())
     from = cut
   }
-  return { parts, finish: stream.finish(), complete: stream.complete }
+  return { parts, finish: stream.end(), complete: stream.complete }
 }
 
 const readEvents = (events: readonly Event[]) => read(Buffer.from(sse(events)))

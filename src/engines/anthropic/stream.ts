@@ -9,8 +9,8 @@ import { finishReason } from './stop-reason.ts'
 import { headOf, textDelta } from './text-delta.ts'
 import { encryptedDetail, thoughtDetail } from './thoughts.ts'
 import { Counts } from './usage.ts'
-import { isFields, malformed, readFields, textIn } from './wire.ts'
-import type { Fields } from './wire.ts'
+import { isFields, malformed, readFields, textIn } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 
 /** More blocks than this in one message are a fault of the upstream. */
 const MOST_BLOCKS = 4096
@@ -53,7 +53,7 @@ export class MessageStream {
   }
 
   /** To be called when the upstream has nothing more to say; throws where the message is not whole. */
-  finish(): Finish {
+  end(): Finish {
     if (!this.#ended) throw fail('INFERENCE_FAILED', { internal: 'upstream_died' })
     return this.#counts.finish()
   }

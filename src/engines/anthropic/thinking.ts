@@ -11,7 +11,7 @@
  */
 import type { Effort, TextRequest } from '../../core/modalities/text.ts'
 import type { Traits } from './traits.ts'
-import type { Fields } from './wire.ts'
+import type { Fields } from '../fields.ts'
 
 const MIN_BUDGET = 1_024
 const BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {

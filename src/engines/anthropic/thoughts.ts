@@ -3,8 +3,8 @@
  * knows its own thoughts again. They must come back unchanged, or tool use with thinking breaks off.
  */
 import type { Message } from '../../core/modalities/text.ts'
-import { isFields, listIn, textIn } from './wire.ts'
-import type { Fields } from './wire.ts'
+import { isFields, listIn, textIn } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 
 const FORMAT = 'anthropic-claude-v1'
 

@@ -1,6 +1,6 @@
 /** What Anthropic says it used. Its input classes are disjoint already; later events tell more and count from the start. */
 import type { Finish } from '../../core/call.ts'
-import { isFields } from './wire.ts'
+import { isFields } from '../fields.ts'
 
 export class Counts {
   #input: number | null = null

@@ -5,8 +5,8 @@ import { errorInBody } from '../upstream-error.ts'
 import { finishReason } from './stop-reason.ts'
 import { encryptedDetail, thoughtDetail } from './thoughts.ts'
 import { Counts } from './usage.ts'
-import { isFields, listIn, malformed, readFields, textIn } from './wire.ts'
-import type { Fields } from './wire.ts'
+import { isFields, listIn, malformed, readFields, textIn } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 
 export type Whole = { readonly choice: Choice; readonly finish: Finish }
 

@@ -1,7 +1,7 @@
 /** What a choice gained, out of the many shapes that servers give it. */
 import type { Delta } from '../../core/modalities/text.ts'
 import { type ToolCalls, wholeCalls } from './tool-calls.ts'
-import { type Fields, isFields, listIn } from './wire.ts'
+import { type Fields, isFields, listIn } from '../fields.ts'
 
 /**
  * The delta for the caller, or null where nothing of it is left: roles and empty texts say nothing (the endpoint tells

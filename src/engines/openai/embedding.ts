@@ -6,7 +6,7 @@ import type { Egress } from '../egress.ts'
 import { errorInBody } from '../upstream-error.ts'
 import type { Dialect } from './request.ts'
 import { embeddingUsage } from './usage.ts'
-import { isFields, listIn, parseFields } from './wire.ts'
+import { isFields, listIn, parseFields } from '../fields.ts'
 
 export function embeddingAbility(egress: Egress, { unsupported }: Dialect): Ability<'embedding'> {
   return {

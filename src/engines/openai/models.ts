@@ -1,32 +1,14 @@
 /** Asks a server whether it is there and which models it has, in the many dialects of `GET /models`. */
 import type { EngineModel, Reach } from '../../core/engine.ts'
-import { Failure } from '../../core/errors.ts'
+import { reachAfter } from '../down.ts'
 import type { Egress } from '../egress.ts'
-import { type Fields, isFields } from './wire.ts'
+import { type Fields, isFields } from '../fields.ts'
 
 const PROBE_MS = 2_000
 const LIST_BYTES = 8 * 1024 * 1024
 /** Models beyond this number are not looked at, and a name beyond this length is none. */
 const MODELS = 4_096
 const NAME_CHARS = 256
-
-/** Why a server is down, by what the network door says; everything else is an `error`. */
-const REASONS: Readonly<Record<string, string>> = {
-  upstream_refused: 'refused',
-  upstream_dns: 'unknown_host',
-  upstream_connect_timeout: 'timeout',
-  upstream_first_byte: 'timeout',
-  upstream_stalled: 'timeout',
-  upstream_unreachable: 'unreachable',
-  upstream_address_refused: 'address_refused',
-  upstream_tls: 'tls',
-  upstream_auth: 'unauthorized',
-  upstream_payment: 'payment',
-  upstream_reset: 'reset',
-  upstream_protocol: 'no_http',
-  caller_left: 'timeout',
-  engine_closed: 'closed',
-}
 
 /** Never rejects; takes two seconds at most. */
 export async function probeModels(egress: Egress, signal: AbortSignal): Promise<Reach> {
@@ -35,10 +17,7 @@ export async function probeModels(egress: Egress, signal: AbortSignal): Promise<
   try {
     list = await read(egress, '/models', false, limited)
   } catch (error) {
-    const internal = error instanceof Failure ? (error.internal ?? '') : ''
-    // It answered: it is there, and does not list its models, or not now.
-    if (internal === 'upstream_404' || internal === 'upstream_405' || internal === 'upstream_429') return { up: true, models: null }
-    return { up: false, why: REASONS[internal] ?? 'error' }
+    return reachAfter(error)
   }
   if (list === null) return { up: true, models: null }
   const more = await details(egress, list, limited)

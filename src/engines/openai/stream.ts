@@ -9,7 +9,7 @@ import { finishReason } from './finish-reason.ts'
 import { type Template, learn } from './template.ts'
 import { ToolCalls } from './tool-calls.ts'
 import { chatUsage } from './usage.ts'
-import { type Fields, isFields, listIn, malformed, parseFields, utf8Of } from './wire.ts'
+import { type Fields, isFields, listIn, malformed, parseFields, utf8Of } from '../fields.ts'
 
 /** Choices whose chunks are remembered; those of further ones are parsed. */
 const TEMPLATES = 8

@@ -4,7 +4,7 @@
  * everything else, so its text can be cut out without parsing anything.
  */
 import type { Escaped } from '../../core/modalities/text.ts'
-import { utf8Of } from './wire.ts'
+import { utf8Of } from '../fields.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { fail } from '../../core/errors.ts'
 import type { ToolCallDelta } from '../../core/modalities/text.ts'
-import { type Fields, isFields } from './wire.ts'
+import { type Fields, isFields } from '../fields.ts'
 
 /** More calls than this in one answer are a fault of the upstream. */
 const CALLS = 1024

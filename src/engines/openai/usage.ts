@@ -1,6 +1,6 @@
 /** What an engine says it used, in disjoint classes whose sum is the engine's own total. */
 import type { Finish } from '../../core/call.ts'
-import { type Fields, isFields } from './wire.ts'
+import { type Fields, isFields } from '../fields.ts'
 
 /** Null where the engine does not count both sides of a chat. */
 export function chatUsage(raw: unknown): Finish | null {

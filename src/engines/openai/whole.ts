@@ -5,7 +5,7 @@ import { errorInBody } from '../upstream-error.ts'
 import { messageOf } from './delta.ts'
 import { finishReason } from './finish-reason.ts'
 import { chatUsage } from './usage.ts'
-import { isFields, listIn, malformed, parseFields } from './wire.ts'
+import { isFields, listIn, malformed, parseFields } from '../fields.ts'
 
 export type Whole = { readonly choices: readonly Choice[]; readonly finish: Finish }
 

@@ -1,5 +1,5 @@
-/** Reading what an upstream or an earlier answer of one wrote: unknown until looked at, and never quoted. */
-import { type Failure, fail } from '../../core/errors.ts'
+/** Reading what an upstream wrote: everything it sends is unknown until looked at, and nothing of it is ever quoted. */
+import { type Failure, fail } from '../core/errors.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
 
@@ -22,4 +22,14 @@ export function readFields(json: string): Fields | null {
   }
 }
 
+/** The object that an upstream's JSON must be. */
+export function parseFields(json: string): Fields {
+  const fields = readFields(json)
+  if (!fields) throw malformed()
+  return fields
+}
+
 export const malformed = (): Failure => fail('INFERENCE_FAILED', { internal: 'upstream_malformed' })
+
+/** UTF-8 bytes held as latin1 characters → text. */
+export const utf8Of = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8')
