@@ -139,7 +139,7 @@ http {
   }
 }
 
-/** `PORTKEY_NODE` runs it with another Node: version 1.15.2 cannot stream on Node 26 (it changes headers that are immutable there). */
+/** `PORTKEY_NODE` runs it with another Node. Version 1.15.2, freshly installed, answers streams with 500 (it changes immutable headers). */
 async function startPortkey(upstream: number): Promise<Server | null> {
   const from = process.env['PORTKEY_DIR'] ?? ROOT
   let script: string

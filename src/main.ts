@@ -45,7 +45,7 @@ const SETTLED_MS = 3_000
 const clock: Clock = {
   now: () => Date.now(),
   tick: () => performance.now(),
-  id: newIds(),
+  id: newIds(Date.now),
 }
 
 /** Builds the house and opens the door. Resolves when it is open. */

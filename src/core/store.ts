@@ -28,17 +28,37 @@ export type KeyRow = {
 
 /** One movement of money between two books, never changed once written. The same id again writes nothing. */
 export type Transfer = {
-  /** `settle:<requestId>`, `topup:<payment id>`: who retries uses the same id. */
+  /** `topup:<payment id>`: who retries uses the same id. */
   readonly id: string
   readonly at: number
   readonly fromBook: string
   readonly toBook: string
   /** Positive nano-dollars. */
   readonly amount: Amount
-  readonly kind: 'settle' | 'topup' | 'adjust'
+  readonly kind: 'topup' | 'adjust'
 }
 
-/** One priced unit of one settled run. The lines of a request sum up to the amount of its transfer. */
+/**
+ * What one settled run writes: a transfer under the id `settle:<requestId>`, and its usage line by line. Flat, because one
+ * per request waits to be written, and what waits is copied by the garbage collection.
+ */
+export type Bill = {
+  readonly kind: 'settle'
+  readonly requestId: string
+  readonly at: number
+  readonly fromBook: string
+  readonly toBook: string
+  /** The sum of the lines. Where it is zero no money moves; the usage is kept all the same. */
+  readonly amount: Amount
+  readonly accountId: string
+  readonly keyId: string
+  readonly model: string
+  readonly modality: Modality
+  readonly executionMs: number
+  readonly lines: readonly Line[]
+}
+
+/** One priced unit of one settled run, as it is read back. */
 export type UsageRow = {
   readonly requestId: string
   readonly at: number
@@ -50,8 +70,8 @@ export type UsageRow = {
   readonly executionMs: number
 }
 
-/** What one settled run writes, all of it or nothing. */
-export type Settlement = { readonly transfer: Transfer | null; readonly usage: readonly UsageRow[] }
+/** What is written together, all of it or nothing. */
+export type Settlement = Bill | Transfer
 
 export type RefusalRow = {
   readonly at: number
@@ -86,7 +106,7 @@ export type Store = {
   spentByKey(keyId: string): Promise<Amount>
   /**
    * Applies transfers that are not there yet, with their usage rows, in one transaction; resolves once they would
-   * survive a loss of power. A settlement without a transfer goes by the id that its transfer would have.
+   * survive a loss of power. A bill of nothing goes by the id of its transfer like any other.
    * After a rejection all of them are written or none: the same call again finds out.
    */
   commit(settlements: readonly Settlement[]): Promise<void>

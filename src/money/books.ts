@@ -16,6 +16,7 @@ const LOAD_TRIES = 3
 
 export type AccountState = {
   readonly id: string
+  readonly book: string
   /** What came in minus what was charged, written or not. */
   balance: Amount
   /** The sum of the open holds. */
@@ -102,7 +103,7 @@ export class Books {
     const [row, balance] = await ofStore(Promise.all([this.#store.account(id), this.#store.balance(bookOf(id))]))
     if (!row) throw fail('AUTHENTICATION_FAILED', { internal: 'the account of a key is not there' })
     if (this.#accounts.size >= MAX_AT_REST) letOneGo(this.#accounts)
-    this.#accounts.set(id, { id, balance, held: 0n, unwritten: 0n, creditNano: row.creditNano, uses: 0 })
+    this.#accounts.set(id, { id, book: bookOf(id), balance, held: 0n, unwritten: 0n, creditNano: row.creditNano, uses: 0 })
   }
 
   async #loadKey(id: string): Promise<void> {

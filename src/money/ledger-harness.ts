@@ -1,5 +1,6 @@
 /** What the tests of the ledger share: a store that can be away, and short ways to say who asks for how much. */
 import type { Caller } from '../core/call.ts'
+import { total } from '../core/money.ts'
 import type { Amount, Line } from '../core/money.ts'
 import type { AccountRow, Settlement } from '../core/store.ts'
 import { Ledger } from './ledger.ts'
@@ -34,8 +35,9 @@ export class FakeStore {
 
   async spentByKey(keyId: string) {
     await this.#answer()
-    const rows = [...this.written.values()].flatMap(({ usage }) => usage)
-    return rows.reduce((sum, row) => (row.keyId === keyId ? sum + row.line.amount : sum), 0n)
+    let spent = 0n
+    for (const one of this.written.values()) if (one.kind === 'settle' && one.keyId === keyId) spent += total(one.lines)
+    return spent
   }
 
   async commit(settlements: readonly Settlement[]) {
@@ -46,13 +48,12 @@ export class FakeStore {
   }
 
   #write(settlement: Settlement): void {
-    const { transfer, usage } = settlement
-    const id = transfer?.id ?? `settle:${usage[0]?.requestId}`
+    const { fromBook, toBook, amount } = settlement
+    const id = settlement.kind === 'settle' ? `settle:${settlement.requestId}` : settlement.id
     if (this.written.has(id)) return
     this.written.set(id, settlement)
-    if (!transfer) return
-    this.books.set(transfer.fromBook, (this.books.get(transfer.fromBook) ?? 0n) - transfer.amount)
-    this.books.set(transfer.toBook, (this.books.get(transfer.toBook) ?? 0n) + transfer.amount)
+    this.books.set(fromBook, (this.books.get(fromBook) ?? 0n) - amount)
+    this.books.set(toBook, (this.books.get(toBook) ?? 0n) + amount)
   }
 
   async #answer(): Promise<void> {

@@ -122,10 +122,18 @@ describe('settling', () => {
     expect(ledger.settle(hold, linesOf(60n, 70n), FACTS)).toBe(100n)
     await ledger.flush()
 
-    const { transfer, usage } = store.written.get('settle:r1') ?? { transfer: null, usage: [] }
-    expect(transfer).toEqual({ id: 'settle:r1', at: NOW, fromBook: 'account:a1', toBook: 'revenue', amount: 100n, kind: 'settle' })
-    expect(usage.map(({ line }) => line.amount)).toEqual([60n, 40n])
-    expect(usage[0]).toMatchObject({ requestId: 'r1', at: NOW, accountId: 'a1', keyId: 'k1', ...FACTS })
+    expect(store.written.get('settle:r1')).toMatchObject({
+      kind: 'settle',
+      requestId: 'r1',
+      at: NOW,
+      fromBook: 'account:a1',
+      toBook: 'revenue',
+      amount: 100n,
+      accountId: 'a1',
+      keyId: 'k1',
+      ...FACTS,
+      lines: [{ amount: 60n }, { amount: 40n }],
+    })
   })
 
   it('or releasing again changes nothing and tells the same', async () => {
@@ -156,7 +164,7 @@ describe('settling', () => {
     ledger.settle(await ledger.hold('r2', CALLER, 50n), [], FACTS)
     await ledger.flush()
 
-    expect([...store.written.values()]).toEqual([{ transfer: null, usage: [expect.objectContaining({ requestId: 'r1' })] }])
+    expect([...store.written.values()]).toEqual([expect.objectContaining({ requestId: 'r1', amount: 0n, lines: linesOf(0n) })])
   })
 
   it('takes a negative or broken line for nothing, so that it can neither pay out nor block the books', async () => {
@@ -166,10 +174,13 @@ describe('settling', () => {
     expect(ledger.settle(await ledger.hold('r1', CALLER, 100n), [...linesOf(60n), broken], { ...FACTS, executionMs: 12.7 })).toBe(60n)
     await ledger.flush()
 
-    expect(store.written.get('settle:r1')?.usage.map(({ line, executionMs }) => [line.count, line.amount, executionMs])).toEqual([
-      [60, 60n, 13],
-      [2, 0n, 13],
-    ])
+    expect(store.written.get('settle:r1')).toMatchObject({
+      executionMs: 13,
+      lines: [
+        { count: 60, amount: 60n },
+        { count: 2, amount: 0n },
+      ],
+    })
   })
 })
 

@@ -11,7 +11,7 @@ import { fail } from '../core/errors.ts'
 import type { Modality } from '../core/modality.ts'
 import { formatUsd, total } from '../core/money.ts'
 import type { Amount, Line } from '../core/money.ts'
-import type { Settlement, Store, Transfer, UsageRow } from '../core/store.ts'
+import type { Bill, Store, Transfer } from '../core/store.ts'
 import { BANK, bookOf, Books, REVENUE, unavailable } from './books.ts'
 import type { AccountState, KeyState } from './books.ts'
 import { clip } from './price.ts'
@@ -44,14 +44,16 @@ export type LedgerOptions = {
   readonly onStoreAway?: (away: boolean) => void
 }
 
-type Entry = { readonly settlement: Settlement; readonly account: AccountState; readonly key: KeyState; readonly amount: Amount }
+/** A bill that waits, and whose it is. */
+type Entry = Bill & { readonly account: AccountState; readonly key: KeyState }
 
 export class Ledger {
   readonly #clock: Pick<Clock, 'now'>
   readonly #books: Books
   readonly #writer: Writer<Entry>
   readonly #store: LedgerOptions['store']
-  readonly #open = new Map<string, Hold>()
+  /** The requests that have an open hold. */
+  readonly #open = new Set<string>()
   #closed = false
 
   constructor({ store, clock, onStoreAway = () => undefined }: LedgerOptions) {
@@ -98,7 +100,7 @@ export class Ledger {
     if (paid.length === 0) return charged
     account.uses++
     key.uses++
-    this.#writer.add({ settlement: settlementOf(hold, charged, paid, facts, Math.round(this.#clock.now())), account, key, amount: charged })
+    this.#writer.add(billOf(hold, charged, paid, facts, Math.round(this.#clock.now())))
     return charged
   }
 
@@ -129,7 +131,7 @@ export class Ledger {
     return this.#writer.between(async () => {
       if (!(await this.#store.account(accountId)))
         throw fail('INVALID_REQUEST', { say: 'There is no such account', internal: 'top-up account' })
-      await this.#writer.writeNow({ transfer, usage: [] })
+      await this.#writer.writeNow(transfer)
       return this.#books.reread(accountId)
     })
   }
@@ -169,15 +171,16 @@ export class Ledger {
   #reserve(requestId: string, caller: Caller, amount: Amount, account: AccountState, key: KeyState): Hold {
     if (this.#closed) throw fail('SHUTTING_DOWN')
     if (this.#open.size + this.#writer.size >= MAX_UNWRITTEN) throw unavailable('too much is not written yet')
-    if (this.#open.has(requestId)) throw fail('UNKNOWN_ERROR', { internal: 'a hold with this id is open' })
     if (amount < 0n) throw fail('UNKNOWN_ERROR', { internal: 'a negative hold' })
     if (amount > 0n) checkFunds(caller, amount, account, key)
+    const others = this.#open.size
+    // To add and look whether it grew is half the work of looking first.
+    if (this.#open.add(requestId).size === others) throw fail('UNKNOWN_ERROR', { internal: 'a hold with this id is open' })
     const hold: Hold = { requestId, amount, balance: account.balance, account, key, charged: null }
     account.held += amount
     account.uses++
     key.held += amount
     key.uses++
-    this.#open.set(requestId, hold)
     return hold
   }
 
@@ -220,25 +223,23 @@ function checkFunds(caller: Caller, amount: Amount, account: AccountState, key: 
 
 const atLeastZero = (amount: Amount): Amount => (amount < 0n ? 0n : amount)
 
-function settlementOf(hold: Hold, amount: Amount, lines: readonly Line[], facts: RunFacts, at: number): Settlement {
-  const { requestId } = hold
-  const accountId = hold.account.id
-  const keyId = hold.key.id
-  // The store takes whole numbers only, and one row that it refuses would hold up all behind it.
-  const executionMs = Math.max(0, Math.round(facts.executionMs)) || 0
-  const usage: UsageRow[] = lines.map((line) => ({
-    requestId,
+function billOf(hold: Hold, amount: Amount, lines: readonly Line[], facts: RunFacts, at: number): Entry {
+  const { account, key } = hold
+  return {
+    kind: 'settle',
+    requestId: hold.requestId,
     at,
-    accountId,
-    keyId,
+    fromBook: account.book,
+    toBook: REVENUE,
+    amount,
+    accountId: account.id,
+    keyId: key.id,
     model: facts.model,
     modality: facts.modality,
-    line,
-    executionMs,
-  }))
-  if (amount === 0n) return { transfer: null, usage }
-  return {
-    transfer: { id: `settle:${requestId}`, at, fromBook: bookOf(accountId), toBook: REVENUE, amount, kind: 'settle' },
-    usage,
+    // The store takes whole numbers only, and one row that it refuses would hold up all behind it.
+    executionMs: Math.max(0, Math.round(facts.executionMs)) || 0,
+    lines,
+    account,
+    key,
   }
 }

@@ -56,6 +56,15 @@ describe('the price of a usage', () => {
     ])
   })
 
+  it('is exact whatever the count and the rate', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.nat(2 ** 31), (count, rate) => {
+        expect(total(price({ base: { outputToken: rate } }, { outputToken: count }))).toBe(BigInt(count) * BigInt(rate))
+      }),
+    )
+    expect(total(price({ base: { outputToken: 3 } }, { outputToken: 2 ** 52 + 1 }))).toBe(3n * 2n ** 52n + 3n)
+  })
+
   it('takes nonsense counts as none, and a part of a piece as a piece', () => {
     const usage: Usage = { inputToken: -5, cacheReadToken: Number.NaN, cacheWriteToken: 0.5, outputToken: 2.01 }
 

@@ -1,5 +1,5 @@
 /** What a run may cost, and what it did cost: the ledger's view of prices. */
-import { lines } from '../core/money.ts'
+import { amountOf, lines, rateOf } from '../core/money.ts'
 import type { Amount, Line, Price, PriceList } from '../core/money.ts'
 import type { Unit, Usage } from '../core/usage.ts'
 
@@ -45,8 +45,9 @@ export function clip(of: readonly Line[], limit: Amount): readonly Line[] {
 
 function worst(rates: Price, usage: Usage): Amount {
   const input = Math.max(rates.inputToken ?? 0, rates.cacheReadToken ?? 0, rates.cacheWriteToken ?? 0)
-  let sum = BigInt(inputOf(usage)) * BigInt(input)
-  for (const line of lines({ base: rates }, usage)) if (!INPUT.has(line.unit)) sum += line.amount
+  let sum = amountOf(inputOf(usage), input)
+  // The keys of a Usage are Units by construction.
+  for (const unit in usage) if (!INPUT.has(unit as Unit)) sum += amountOf(usage[unit as Unit] ?? 0, rateOf(rates, unit as Unit))
   return sum
 }
 

@@ -21,10 +21,8 @@ export type WriterOptions = {
   readonly onAway: (away: boolean) => void
 }
 
-/** What waits: a settlement and whatever else `onWritten` wants to know. */
-type Entry = { readonly settlement: Settlement }
-
-export class Writer<E extends Entry> {
+/** What waits is a settlement, with whatever else `onWritten` wants to know in the same object. */
+export class Writer<E extends Settlement> {
   readonly #store: Pick<Store, 'commit'>
   readonly #onAway: (away: boolean) => void
   readonly #onWritten: (entry: E) => void
@@ -115,8 +113,7 @@ export class Writer<E extends Entry> {
   /** Writes the first so many of the queue, and one more. */
   async #commit(count: number, extra: Settlement | null): Promise<void> {
     const entries = this.#queue.slice(0, count)
-    const settlements = entries.map((entry) => entry.settlement)
-    if (extra) settlements.push(extra)
+    const settlements = extra ? [...entries, extra] : entries
     // Never fewer than were uncertain before: who writes begins with those.
     this.#uncertain = count
     try {

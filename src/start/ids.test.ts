@@ -3,7 +3,7 @@ import { newIds } from './ids.ts'
 
 describe('request ids', () => {
   it('are 32 hexadecimal characters, never the same, and begin with the time', () => {
-    const next = newIds()
+    const next = newIds(Date.now)
 
     const ids = Array.from({ length: 2_000 }, next)
 

@@ -7,7 +7,7 @@ const TIME_CHARS = 12
 const IDS_PER_DRAW = 256
 
 /** A maker of ids of 32 hexadecimal characters that nobody can guess; later ones sort after earlier ones, to the millisecond. */
-export function newIds(): () => string {
+export function newIds(now: () => number): () => string {
   let pool = ''
   let at = 0
   let lastMs = -1
@@ -17,7 +17,7 @@ export function newIds(): () => string {
       pool = randomBytes((RANDOM_CHARS / 2) * IDS_PER_DRAW).toString('hex')
       at = 0
     }
-    const nowMs = Date.now()
+    const nowMs = now()
     if (nowMs !== lastMs) {
       lastMs = nowMs
       time = nowMs.toString(16).padStart(TIME_CHARS, '0')

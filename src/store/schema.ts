@@ -2,7 +2,7 @@
 import type { Generated } from 'kysely'
 import type { KeyScope } from '../core/call.ts'
 import type { Modality } from '../core/modality.ts'
-import type { RefusalRow, Transfer } from '../core/store.ts'
+import type { RefusalRow, Settlement } from '../core/store.ts'
 import type { Unit } from '../core/usage.ts'
 
 export type Schema = {
@@ -11,6 +11,7 @@ export type Schema = {
   transfer: TransferTable
   book: BookTable
   key_spend: KeySpendTable
+  usage_kind: UsageKindTable
   usage_record: UsageTable
   refusal: RefusalTable
 }
@@ -44,30 +45,35 @@ type TransferTable = {
   seq: Generated<bigint>
   id: string
   at: bigint
-  from_book: string | null
-  to_book: string | null
+  from_book: bigint | null
+  to_book: bigint | null
   amount: bigint
-  kind: Transfer['kind']
+  kind: Settlement['kind']
 }
 
 /** Sums of all transfers, written in the same transaction as they are. */
-type BookTable = { id: string; balance: bigint }
+type BookTable = { seq: Generated<bigint>; id: string; balance: bigint }
 
-/** Sums of all usage lines by key, likewise. */
+/** Sums of what was charged by key, likewise. */
 type KeySpendTable = { key_id: string; spent: bigint }
 
-/** Ordered by (transfer, line), so that rows are appended and need no index of their own. */
-type UsageTable = {
-  transfer_seq: bigint
-  line: bigint
-  at: bigint
+/** What many usage records have in common, written once. */
+type UsageKindTable = {
+  seq: Generated<bigint>
   account_id: string
   key_id: string
   model: string
   modality: Modality
   unit: Unit
-  count: bigint
   price_nano: bigint
+}
+
+/** Ordered by (transfer, line), so that rows are appended and need no index of their own. The time is the transfer's. */
+type UsageTable = {
+  transfer_seq: bigint
+  line: bigint
+  kind_seq: bigint
+  count: bigint
   amount: bigint
   execution_ms: bigint
 }

@@ -1,6 +1,7 @@
 /** What every store guarantees, whatever is behind it. A new dialect is done when it passes this. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { AccountRow, KeyRow, RefusalRow, Settlement, Store, Transfer, UsageRow } from '../core/store.ts'
+import { total } from '../core/money.ts'
+import type { AccountRow, Bill, KeyRow, RefusalRow, Store, Transfer, UsageRow } from '../core/store.ts'
 
 /** `make` opens an empty store; `again`, where the data outlives a close, opens the last one once more. */
 export type StoreMaker = { make(): Promise<Store>; again?(): Promise<Store>; dispose?(): Promise<void> }
@@ -56,12 +57,12 @@ export function describeStore(name: string, maker: StoreMaker): void {
     it.skipIf(!maker.again)('has everything after a close and an open, and writes nothing twice then', async () => {
       await store.insertAccount(ACCOUNT)
       await store.insertKey(KEY)
-      await store.commit([settlement('r1', LARGE)])
+      await store.commit([bill('r1', LARGE)])
       await store.close()
 
       store = (await maker.again?.()) ?? store
       await store.migrate()
-      await store.commit([settlement('r1', LARGE)])
+      await store.commit([bill('r1', LARGE)])
 
       expect(await store.account('a1')).toEqual(ACCOUNT)
       expect(await store.keyByHash(KEY.hash)).toEqual(KEY)
@@ -135,7 +136,7 @@ function describeAccountsAndKeys(store: () => Store): void {
 
 function describeMoney(store: () => Store): void {
   it('moves money between books exactly, beyond what a float can hold', async () => {
-    await store().commit([topUp('p1', LARGE), settlement('r1', 1n)])
+    await store().commit([topUp('p1', LARGE), bill('r1', 1n)])
 
     expect(await store().balance('account:a1')).toBe(LARGE - 1n)
     expect(await store().balance('bank')).toBe(-LARGE)
@@ -144,36 +145,36 @@ function describeMoney(store: () => Store): void {
   })
 
   it('gives the usage of a request back line by line, in order, as it was written', async () => {
-    const written = settlement('r1', 1_000n)
+    const written = bill('r1', 1_000n)
 
-    await store().commit([settlement('r0', 5n), written])
+    await store().commit([bill('r0', 5n), written])
 
-    expect(await store().usageOf('r1')).toEqual(written.usage)
+    expect(await store().usageOf('r1')).toEqual(rowsOf(written))
     expect(await store().usageOf('r2')).toEqual([])
   })
 
   it('writes a transfer id once, with its usage rows, within a batch and across batches', async () => {
-    await store().commit([settlement('r1', 10n), settlement('r1', 10n), settlement('r2', 7n)])
-    await store().commit([settlement('r1', 999n), settlement('r3', 1n)])
+    await store().commit([bill('r1', 10n), bill('r1', 10n), bill('r2', 7n)])
+    await store().commit([bill('r1', 999n), bill('r3', 1n)])
 
     expect(await store().balance('revenue')).toBe(18n)
     expect(await store().spentByKey('k1')).toBe(18n)
-    expect(await store().usageOf('r1')).toEqual(settlement('r1', 10n).usage)
+    expect(await store().usageOf('r1')).toEqual(rowsOf(bill('r1', 10n)))
   })
 
   it('writes the usage of a run that cost nothing once, and moves nothing', async () => {
-    const free: Settlement = { transfer: null, usage: settlement('r1', 0n).usage }
+    const free = bill('r1', 0n)
 
     await store().commit([free])
     await store().commit([free])
 
-    expect(await store().usageOf('r1')).toEqual(free.usage)
+    expect(await store().usageOf('r1')).toEqual(rowsOf(free))
     expect(await store().balance('revenue')).toBe(0n)
     expect(await store().spentByKey('k1')).toBe(0n)
   })
 
   it('adds up what each key spent', async () => {
-    await store().commit([settlement('r1', 10n), settlement('r2', 20n, 'k2'), settlement('r3', 30n)])
+    await store().commit([bill('r1', 10n), bill('r2', 20n, 'k2'), bill('r3', 30n)])
 
     expect(await store().spentByKey('k1')).toBe(40n)
     expect(await store().spentByKey('k2')).toBe(20n)
@@ -181,18 +182,51 @@ function describeMoney(store: () => Store): void {
   })
 
   it('writes nothing of a batch when one of its transfers is impossible', async () => {
-    const impossible: Settlement = { transfer: { ...transfer('settle:r2', -1n), amount: -1n }, usage: [] }
+    const impossible = topUp('p1', -1n)
 
-    await expect(store().commit([settlement('r1', 10n), impossible])).rejects.toThrow()
+    await expect(store().commit([bill('r1', 10n), impossible])).rejects.toThrow()
 
     expect(await store().balance('revenue')).toBe(0n)
     expect(await store().usageOf('r1')).toEqual([])
-    await store().commit([settlement('r1', 10n)])
-    expect(await store().balance('revenue')).toBe(10n)
+    await store().commit([bill('r0', 1n, 'k2'), bill('r1', 10n)])
+    expect(await store().balance('revenue')).toBe(11n)
+    expect(await store().usageOf('r1')).toEqual(rowsOf(bill('r1', 10n)))
+  })
+
+  it('writes batches of any size whole and in order, also where a part of them is there already', async () => {
+    const sizes = [1, 7, 8, 9, 16, 17, 40]
+    const bills = sizes.flatMap((size) => Array.from({ length: size }, (_, i) => bill(`s${size}-${i}`, BigInt(size + i), `k${i % 3}`)))
+
+    for (const size of sizes) await store().commit(bills.filter(({ requestId }) => requestId.startsWith(`s${size}-`)))
+    const news = { ...bill('new', 5n, 'k9'), fromBook: 'account:a9', accountId: 'a9', model: 'm9' }
+    await store().commit([...bills.slice(20, 50), news, ...bills.slice(0, 3)])
+
+    for (const one of [...bills, news]) expect(await store().usageOf(one.requestId)).toEqual(rowsOf(one))
+    expect(await store().balance('revenue')).toBe(total(bills.flatMap(({ lines }) => lines)) + 5n)
+    expect(await store().balance('account:a9')).toBe(-5n)
+    expect(await store().spentByKey('k9')).toBe(5n)
+  })
+
+  it('tells usage apart by account, key, model, modality, unit and price', async () => {
+    const one = bill('r0', 100n)
+    const [line] = one.lines
+    const others: Partial<Bill>[] = [
+      { accountId: 'a2' },
+      { keyId: 'k2' },
+      { model: 'm2' },
+      { modality: 'embedding' },
+      { lines: line ? [{ ...line, unit: 'cacheReadToken', amount: 100n }] : [] },
+      { lines: line ? [{ ...line, priceNano: 31, amount: 100n }] : [] },
+    ]
+    const bills = [one, ...others.map((change, i) => ({ ...one, ...change, requestId: `r${i + 1}` }))]
+
+    await store().commit(bills)
+
+    for (const each of bills) expect(await store().usageOf(each.requestId)).toEqual(rowsOf(each))
   })
 
   it('takes commits that overlap, and one of nothing', async () => {
-    const batches = Array.from({ length: 20 }, (_, i) => [settlement(`r${i}`, 1n), settlement(`r${i + 1}`, 1n)])
+    const batches = Array.from({ length: 20 }, (_, i) => [bill(`r${i}`, 1n), bill(`r${i + 1}`, 1n)])
 
     await Promise.all([...batches.map((batch) => store().commit(batch)), store().commit([])])
 
@@ -215,26 +249,32 @@ function describeRefusals(store: () => Store): void {
 
 const refusal = (at: number, accountId = 'a1'): RefusalRow => ({ at, accountId, keyId: 'k1', model: 'm', kind: 'RPM' })
 
-function transfer(id: string, amount: bigint): Transfer {
-  return { id, at: 1_763_880_000_123, fromBook: 'account:a1', toBook: 'revenue', amount, kind: 'settle' }
+function topUp(paymentId: string, amount: bigint): Transfer {
+  return { id: `topup:${paymentId}`, at: 1_763_880_000_123, fromBook: 'bank', toBook: 'account:a1', amount, kind: 'topup' }
 }
 
-function topUp(paymentId: string, amount: bigint): Settlement {
-  return { transfer: { ...transfer(`topup:${paymentId}`, amount), fromBook: 'bank', toBook: 'account:a1', kind: 'topup' }, usage: [] }
-}
-
-/** A settled text run of two lines that sum up to the amount. */
-function settlement(requestId: string, amount: bigint, keyId = 'k1'): Settlement {
+/** The bill of a text run with two lines that sum up to the amount. */
+function bill(requestId: string, amount: bigint, keyId = 'k1'): Bill {
   const input = amount / 3n
-  const row = (unit: 'inputToken' | 'outputToken', lineAmount: bigint): UsageRow => ({
+  return {
+    kind: 'settle',
     requestId,
     at: 1_763_880_000_123,
+    fromBook: 'account:a1',
+    toBook: 'revenue',
+    amount,
     accountId: 'a1',
     keyId,
     model: 'm',
     modality: 'text',
-    line: { unit, count: 12, priceNano: 30, amount: lineAmount },
     executionMs: 250,
-  })
-  return { transfer: transfer(`settle:${requestId}`, amount), usage: [row('inputToken', input), row('outputToken', amount - input)] }
+    lines: [
+      { unit: 'inputToken', count: 12, priceNano: 30, amount: input },
+      { unit: 'outputToken', count: 12, priceNano: 30, amount: amount - input },
+    ],
+  }
+}
+
+function rowsOf({ requestId, at, accountId, keyId, model, modality, executionMs, lines }: Bill): UsageRow[] {
+  return lines.map((line) => ({ requestId, at, accountId, keyId, model, modality, line, executionMs }))
 }

@@ -1,8 +1,8 @@
 /**
  * One log line from one record: the closed set of fields that may ever be written, in JSON or for people.
  *
- * Lines are put together by hand, because a line per request must cost well under a microsecond. Absent values are left
- * out. A client's address, its headers and everything it typed have no field here, so they cannot be logged.
+ * Lines are put together by hand, because a line per request must cost about a microsecond. They are ASCII: everything
+ * else is escaped. Absent values are left out. A client's address, its headers and everything it typed have no field here, so they cannot be logged.
  */
 import type { Envelope } from '../core/call.ts'
 import { ERRORS } from '../core/errors.ts'
@@ -36,17 +36,23 @@ function levelOf({ code, status }: Envelope): Level {
   return outcome >= 500 ? 'error' : outcome >= 400 ? 'warn' : 'info'
 }
 
+const REQUEST: Readonly<Record<Level, string>> = {
+  info: '","level":"info","msg":"request","request_id":',
+  warn: '","level":"warn","msg":"request","request_id":',
+  error: '","level":"error","msg":"request","request_id":',
+}
+
 /** The line of a request; `time` is the moment it was answered in full. */
 export function requestJson(envelope: Envelope, durationMs: number): string {
   const { caller, usage, cost, status } = envelope
-  let line = `{"time":"${isoTime(envelope.startedAt + durationMs)}","level":"${levelOf(envelope)}","msg":"request","request_id":${quoted(
-    envelope.requestId,
-  )},"endpoint":${quoted(envelope.endpoint)},"status":${status}`
+  let line = `{"time":"${isoTime(envelope.startedAt + durationMs)}${REQUEST[levelOf(envelope)]}${quoted(envelope.requestId)}`
+  line += field(ENDPOINT, envelope.endpoint)
+  line += `,"status":${status}`
   if (envelope.code !== null) line += `,"code":"${envelope.code}"`
   if (envelope.internal !== null) line += `,"internal":${quoted(envelope.internal)}`
-  if (caller !== null) line += `,"account":${quoted(caller.accountId)},"key":${quoted(caller.keyId)}`
-  if (envelope.model !== null) line += `,"model":${quoted(envelope.model)}`
-  if (envelope.engine !== null) line += `,"engine":${quoted(envelope.engine)}`
+  if (caller !== null) line = line + field(ACCOUNT, caller.accountId) + field(KEY, caller.keyId)
+  if (envelope.model !== null) line += field(MODEL, envelope.model)
+  if (envelope.engine !== null) line += field(ENGINE, envelope.engine)
   if (envelope.attempts !== 0) line += `,"attempts":${envelope.attempts}`
   if (envelope.modality !== null) line += `,"stream":${envelope.stream}`
   if (usage !== null) {
@@ -54,8 +60,8 @@ export function requestJson(envelope: Envelope, durationMs: number): string {
     for (const unit in usage) line += `,"${UNIT_FIELDS[unit as Unit]}":${usage[unit as Unit] ?? 0}`
   }
   if (cost !== null) line += `,"cost_nano":${cost}`
-  if (envelope.firstByteMs !== null) line += `,"first_byte_ms":${rounded(envelope.firstByteMs)}`
-  return `${line},"duration_ms":${rounded(durationMs)}}\n`
+  if (envelope.firstByteMs !== null) line += `,"first_byte_ms":${millis(envelope.firstByteMs)}`
+  return `${line},"duration_ms":${millis(durationMs)}}\n`
 }
 
 export function eventJson(atMs: number, level: Level, msg: string, fields: Fields): string {
@@ -95,7 +101,33 @@ export function eventText(atMs: number, level: Level, msg: string, fields: Field
 
 /** A JSON string. The common case, short printable ASCII without quotes, is only looked at and never copied. */
 export function quoted(text: string): string {
-  return isPlain(text) ? `"${text}"` : JSON.stringify(text.slice(0, FIELD_MAX_CHARS))
+  return isPlain(text) ? `"${text}"` : JSON.stringify(text.slice(0, FIELD_MAX_CHARS)).replace(NOT_ASCII, escaped)
+}
+
+const NOT_ASCII = /[\u007f-\uffff]/g
+const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+
+/** How many values of a field are remembered; then all are forgotten. */
+const VALUES_MAX = 2_000
+
+/** A field whose values come again with every request: each is looked at and put together once. */
+type NameField = { readonly start: string; readonly known: Map<string, string> }
+const nameField = (name: string): NameField => ({ start: `,"${name}":`, known: new Map() })
+
+const ENDPOINT = nameField('endpoint')
+const ACCOUNT = nameField('account')
+const KEY = nameField('key')
+const MODEL = nameField('model')
+const ENGINE = nameField('engine')
+
+function field({ start, known }: NameField, value: string): string {
+  const text = known.get(value)
+  if (text !== undefined) return text
+  if (known.size >= VALUES_MAX) known.clear()
+  // `join` makes one flat string, where `+` would keep the pieces to be put together in every line again.
+  const made = [start, quoted(value)].join('')
+  known.set(value, made)
+  return made
 }
 
 /** A word that needs no quotes, or else the JSON string: one line is one line, in both formats. */
@@ -115,19 +147,36 @@ const NUMBER_MAX = 1e12
 /** Microseconds are enough; anything that is not a number of this world is 0, for a log line must always be JSON. */
 const rounded = (value: number): number => (Math.abs(value) < NUMBER_MAX ? Math.round(value * 1000) / 1000 : 0)
 
+const INT_MAX = 2 ** 31 - 1
+
+/** The same for the times of every line: small whole numbers become text several times faster than fractions. */
+function millis(value: number): string {
+  const micros = Math.round(value * 1000)
+  if (!(micros >= 0 && micros <= INT_MAX)) return String(rounded(value))
+  const whole = Math.floor(micros / 1000)
+  const rest = micros - whole * 1000
+  return `${whole}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`
+}
+
 /** The end of the year 9999: a time beyond it (or NaN) is a broken clock, and a log line must not throw over it. */
 const TIME_MAX_MS = 253_402_300_799_999
 
+let lastMs = Number.NaN
+let lastTime = ''
 let lastSecond = -1
 let lastPrefix = ''
 
 /** ISO 8601 in UTC with milliseconds. Formatting a date is the dearest part of a line, so it is done once per second. */
 function isoTime(atMs: number): string {
-  const second = Math.abs(atMs) < TIME_MAX_MS ? Math.floor(atMs / 1000) : 0
+  const ms = Math.abs(atMs) < TIME_MAX_MS ? Math.floor(atMs) : 0
+  if (ms === lastMs) return lastTime
+  const second = Math.floor(ms / 1000)
   if (second !== lastSecond) {
     lastPrefix = new Date(second * 1000).toISOString().slice(0, 20)
     lastSecond = second
   }
-  const ms = Math.floor(atMs) - second * 1000
-  return `${lastPrefix}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${ms < 1000 ? ms : '999'}Z`
+  const rest = ms - second * 1000
+  lastMs = ms
+  lastTime = `${lastPrefix}${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}Z`
+  return lastTime
 }

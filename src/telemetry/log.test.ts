@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Clock } from '../core/clock.ts'
 import type { Envelope } from '../core/call.ts'
 import { fail } from '../core/errors.ts'
-import { Log, FLUSH_CHARS, FLUSH_MS, WAITING_MAX_CHARS } from './log.ts'
+import { Log, FLUSH_BYTES, FLUSH_MS, WAITING_MAX_BYTES } from './log.ts'
 import { FIELD_MAX_CHARS } from './log-line.ts'
 import { sinkOf } from './log-sink.ts'
 import type { LogSink } from './log-sink.ts'
@@ -225,6 +225,21 @@ describe('an unknown error', () => {
   })
 })
 
+describe('a line', () => {
+  test.each(['json', 'text'] as const)('is ASCII in %s, whatever alphabet a name is in', (format) => {
+    const paper = new Paper()
+    const log = new Log(paper, clock, format)
+    const model = 'modèle-模型-\u{1f600}\u007f'
+
+    log.request(envelope({ model }), 1)
+    log.event('engine_found', { engine: 'Größe' })
+    log.flush()
+
+    expect(paper.text).toMatch(/^[\n\x20-\x7e]+$/)
+    if (format === 'json') expect(paper.lines).toEqual([expect.objectContaining({ model }), expect.objectContaining({ engine: 'Größe' })])
+  })
+})
+
 describe('the buffer', () => {
   test('is written after 50 ms, or at once when it is a block', () => {
     const paper = new Paper()
@@ -237,7 +252,7 @@ describe('the buffer', () => {
     expect(paper.blocks).toHaveLength(1)
 
     while (paper.blocks.length === 1) log.request(envelope(), 1)
-    expect(paper.blocks[1]?.length).toBeGreaterThanOrEqual(FLUSH_CHARS)
+    expect(paper.blocks[1]?.length).toBeGreaterThanOrEqual(FLUSH_BYTES)
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -256,7 +271,7 @@ describe('the buffer', () => {
     const paper = new Paper()
     const log = new Log(paper, clock)
     paper.room = 0
-    const count = Math.ceil((WAITING_MAX_CHARS * 2) / 100)
+    const count = Math.ceil((WAITING_MAX_BYTES * 2) / 100)
 
     for (let i = 0; i < count; i++) log.event('store_back', { away_ms: i })
     const { dropped } = log
@@ -264,7 +279,7 @@ describe('the buffer', () => {
     vi.advanceTimersByTime(FLUSH_MS)
 
     expect(dropped).toBeGreaterThan(0)
-    expect(paper.text.length).toBeLessThan(WAITING_MAX_CHARS + FLUSH_CHARS * 2)
+    expect(paper.text.length).toBeLessThan(WAITING_MAX_BYTES + FLUSH_BYTES * 2)
     expect(paper.lines.filter((line) => line['msg'] === 'store_back')).toHaveLength(count - dropped)
     expect(paper.lines.filter((line) => line['msg'] === 'log_dropped')).toEqual([expect.objectContaining({ lines: dropped })])
     expect(log.dropped).toBe(0)

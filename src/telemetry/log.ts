@@ -2,8 +2,8 @@
  * The log door: one of the four places where something leaves the process. It takes envelopes and a closed table of
  * events, never a message, so content has no way in; an unknown error is reduced to its name and where it was thrown.
  *
- * Invariant: a slow or dead reader never holds up a request and never grows the heap. Lines wait in one bounded buffer;
- * when it is full they are dropped, counted, and the count is written once the reader is back.
+ * Invariant: a slow or dead reader never holds up a request and never grows the heap. Lines wait as bytes in one buffer
+ * of a fixed size; when it is full they are dropped, counted, and the count is written once the reader is back.
  */
 import type { Clock } from '../core/clock.ts'
 import type { Envelope } from '../core/call.ts'
@@ -12,11 +12,11 @@ import { eventJson, eventText, requestJson, requestText } from './log-line.ts'
 import type { Fields, Level } from './log-line.ts'
 import type { LogSink } from './log-sink.ts'
 
-/** A buffer of this size is written at once, and a smaller one after this time. */
-export const FLUSH_CHARS = 16 * 1024
+/** So much is written at once (half of what a pipe holds), and less after this time. */
+export const FLUSH_BYTES = 32 * 1024
 export const FLUSH_MS = 50
-/** The most that waits for a reader that is away. */
-export const WAITING_MAX_CHARS = 1024 * 1024
+/** The most that waits for a reader that is away. Memory that was never needed is never touched. */
+export const WAITING_MAX_BYTES = 1024 * 1024
 /** How long `close` waits for such a reader. */
 export const CLOSE_MS = 500
 
@@ -71,9 +71,12 @@ export class Log {
   readonly #sink: LogSink
   readonly #clock: Clock
   readonly #json: boolean
-  /** Lines not yet handed to the sink, and the bytes of a block that the sink took only in part. */
-  #waiting = ''
-  #stuck: Uint8Array | null = null
+  /** What waits is between the two marks. */
+  readonly #buffer = Buffer.allocUnsafeSlow(WAITING_MAX_BYTES)
+  #from = 0
+  #to = 0
+  /** Whether the sink took only a part of what it was offered. */
+  #stuck = false
   #dropped = 0
   #timer: NodeJS.Timeout | null = null
   #closed = false
@@ -108,16 +111,12 @@ export class Log {
   flush(): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    if (this.#stuck) this.#stuck = this.#give(this.#stuck)
+    this.#give()
     if (!this.#stuck && this.#dropped > 0) {
       const lines = this.#dropped
       this.#dropped = 0
-      this.#waiting += this.#line('log_dropped', { lines })
-    }
-    if (!this.#stuck && this.#waiting !== '') {
-      const block = Buffer.from(this.#waiting, 'utf8')
-      this.#waiting = ''
-      this.#stuck = this.#give(block)
+      this.#put(this.#line('log_dropped', { lines }))
+      this.#give()
     }
     if (this.#stuck && !this.#closed) this.#arm()
   }
@@ -138,20 +137,31 @@ export class Log {
   }
 
   #add(line: string): void {
-    if (this.#closed || this.#waiting.length + line.length > WAITING_MAX_CHARS) {
+    if (this.#closed || this.#to - this.#from + line.length > WAITING_MAX_BYTES) {
       this.#dropped++
       return
     }
-    this.#waiting += line
-    // With a block stuck the timer is already set: a full pipe is tried again by time, not by every line.
-    if (this.#waiting.length >= FLUSH_CHARS && !this.#stuck) this.flush()
+    this.#put(line)
+    // With a stuck reader the timer is already set: a full pipe is tried again by time, not by every line.
+    if (this.#to - this.#from >= FLUSH_BYTES && !this.#stuck) this.flush()
     else if (!this.#timer) this.#arm()
   }
 
-  /** The part of the block that the sink did not take. A sink that failed loses the block; there is nobody to tell. */
-  #give(block: Uint8Array): Uint8Array | null {
-    const taken = this.#sink.write(block)
-    return taken >= block.length ? null : block.subarray(taken)
+  /** Lines are ASCII, so each character is a byte. Written at once, so that the pieces of a line are short-lived. */
+  #put(line: string): void {
+    if (this.#to + line.length > WAITING_MAX_BYTES) {
+      this.#buffer.copyWithin(0, this.#from, this.#to)
+      this.#to -= this.#from
+      this.#from = 0
+    }
+    this.#to += this.#buffer.write(line, this.#to, 'latin1')
+  }
+
+  /** Offers the sink what waits. One that failed takes and loses it; there is nobody to tell. */
+  #give(): void {
+    if (this.#from < this.#to) this.#from += this.#sink.write(this.#buffer.subarray(this.#from, this.#to))
+    this.#stuck = this.#from < this.#to
+    if (!this.#stuck) this.#from = this.#to = 0
   }
 
   #arm(): void {

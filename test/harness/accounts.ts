@@ -29,8 +29,7 @@ export async function giveKey(home: string, options: AccountOptions = {}): Promi
     const row = { id, accountId: id, hash: key.hash, last6: key.last6, scope, description: 'for a test', spendCapNano, createdAt: at }
     await store.insertKey({ ...row, expiresAt: null, revokedAt: null })
     if (balanceNano > 0n) {
-      const transfer = { id: `topup:${id}`, at, fromBook: 'bank', toBook: bookOf(id), amount: balanceNano, kind: 'topup' } as const
-      await store.commit([{ transfer, usage: [] }])
+      await store.commit([{ id: `topup:${id}`, at, fromBook: 'bank', toBook: bookOf(id), amount: balanceNano, kind: 'topup' }])
     }
   } finally {
     await store.close()

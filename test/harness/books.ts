@@ -14,10 +14,16 @@ export type Charged = {
 export function chargedFor(home: string, requestId: string): Charged | null {
   const db = new DatabaseSync(join(home, 'rialto.db'), { readOnly: true })
   try {
-    const transfer = db.prepare('SELECT seq, amount, from_book FROM transfer WHERE id = ?').get(`settle:${requestId}`)
+    const transfer = db
+      .prepare(
+        'SELECT transfer.seq, amount, book.id AS from_book FROM transfer LEFT JOIN book ON book.seq = from_book WHERE transfer.id = ?',
+      )
+      .get(`settle:${requestId}`)
     if (transfer === undefined) return null
     const rows = db
-      .prepare('SELECT unit, count, price_nano, amount FROM usage_record WHERE transfer_seq = ? ORDER BY line')
+      .prepare(
+        'SELECT unit, count, price_nano, amount FROM usage_record JOIN usage_kind ON usage_kind.seq = kind_seq WHERE transfer_seq = ? ORDER BY line',
+      )
       .all(transfer['seq'] ?? 0)
     return {
       amount: Number(transfer['amount']),

@@ -53,8 +53,8 @@ async function money(db: Kysely<unknown>): Promise<void> {
     .addColumn('seq', 'integer', (c) => c.primaryKey())
     .addColumn('id', 'text', (c) => c.notNull().unique())
     .addColumn('at', 'integer', (c) => c.notNull())
-    .addColumn('from_book', 'text')
-    .addColumn('to_book', 'text')
+    .addColumn('from_book', 'integer')
+    .addColumn('to_book', 'integer')
     .addColumn('amount', 'integer', (c) => c.notNull())
     .addColumn('kind', 'text', (c) => c.notNull())
     .addCheckConstraint(
@@ -66,9 +66,10 @@ async function money(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('book')
-    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('seq', 'integer', (c) => c.primaryKey())
+    .addColumn('id', 'text', (c) => c.notNull().unique())
     .addColumn('balance', 'integer', (c) => c.notNull())
-    .modifyEnd(STRICT_CLUSTERED)
+    .modifyEnd(STRICT)
     .execute()
 
   await db.schema
@@ -78,18 +79,29 @@ async function money(db: Kysely<unknown>): Promise<void> {
     .modifyEnd(STRICT_CLUSTERED)
     .execute()
 
+  await usage(db)
+}
+
+async function usage(db: Kysely<unknown>): Promise<void> {
   await db.schema
-    .createTable('usage_record')
-    .addColumn('transfer_seq', 'integer', (c) => c.notNull())
-    .addColumn('line', 'integer', (c) => c.notNull())
-    .addColumn('at', 'integer', (c) => c.notNull())
+    .createTable('usage_kind')
+    .addColumn('seq', 'integer', (c) => c.primaryKey())
     .addColumn('account_id', 'text', (c) => c.notNull())
     .addColumn('key_id', 'text', (c) => c.notNull())
     .addColumn('model', 'text', (c) => c.notNull())
     .addColumn('modality', 'text', (c) => c.notNull())
     .addColumn('unit', 'text', (c) => c.notNull())
-    .addColumn('count', 'integer', (c) => c.notNull())
     .addColumn('price_nano', 'integer', (c) => c.notNull())
+    .addUniqueConstraint('usage_kind_once', ['key_id', 'model', 'unit', 'price_nano', 'account_id', 'modality'])
+    .modifyEnd(STRICT)
+    .execute()
+
+  await db.schema
+    .createTable('usage_record')
+    .addColumn('transfer_seq', 'integer', (c) => c.notNull())
+    .addColumn('line', 'integer', (c) => c.notNull())
+    .addColumn('kind_seq', 'integer', (c) => c.notNull().references('usage_kind.seq'))
+    .addColumn('count', 'integer', (c) => c.notNull())
     .addColumn('amount', 'integer', (c) => c.notNull().check(sql`amount >= 0`))
     .addColumn('execution_ms', 'integer', (c) => c.notNull())
     .addPrimaryKeyConstraint('usage_record_order', ['transfer_seq', 'line'])

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Settlement } from '../../core/store.ts'
+import type { Bill } from '../../core/store.ts'
 import { describeStore } from '../suite.ts'
 import { openSqliteStore } from './sqlite-store.ts'
 
@@ -103,6 +103,23 @@ describe('a SQLite file', () => {
     await store.close()
   })
 
+  it('rejects one commit and takes it the next time when usage was deleted by hand meanwhile', async () => {
+    const store = await openSqliteStore(file())
+    await store.migrate()
+    await store.commit([settle('r1', 5n)])
+    const other = new DatabaseSync(file())
+    other.exec('delete from usage_record; delete from usage_kind')
+    other.close()
+
+    await expect(store.commit([settle('r2', 7n)])).rejects.toThrow('FOREIGN KEY')
+    await store.commit([settle('r2', 7n)])
+
+    expect(await store.usageOf('r1')).toEqual([])
+    expect(await store.usageOf('r2')).toMatchObject([{ accountId: 'a1', keyId: 'k1', line: { amount: 7n } }])
+    expect(await store.balance('revenue')).toBe(12n)
+    await store.close()
+  })
+
   it('keeps every book equal to the sum of its transfers, whatever is committed how often', async () => {
     const store = await openSqliteStore(file())
     await store.migrate()
@@ -126,11 +143,11 @@ function differences(): unknown[] {
   const db = new DatabaseSync(file(), { readOnly: true, readBigInts: true })
   const rows = db
     .prepare(
-      `select id, balance, (select coalesce(sum(amount), 0) from transfer where to_book = book.id)
-                         - (select coalesce(sum(amount), 0) from transfer where from_book = book.id) as expected
+      `select id, balance, (select coalesce(sum(amount), 0) from transfer where to_book = book.seq)
+                         - (select coalesce(sum(amount), 0) from transfer where from_book = book.seq) as expected
          from book where balance <> expected
        union all
-       select key_id, spent, (select sum(amount) from usage_record where usage_record.key_id = key_spend.key_id) as expected
+       select key_id, spent, (select sum(amount) from usage_record join usage_kind on usage_kind.seq = kind_seq where usage_kind.key_id = key_spend.key_id) as expected
          from key_spend where spent <> expected
        union all
        select transfer.id, transfer.amount, (select sum(amount) from usage_record where transfer_seq = seq) as expected
@@ -141,21 +158,20 @@ function differences(): unknown[] {
   return rows
 }
 
-function settle(requestId: string, amount: bigint): Settlement {
+function settle(requestId: string, amount: bigint): Bill {
   return {
-    transfer: { id: `settle:${requestId}`, at: 1, fromBook: 'account:a1', toBook: 'revenue', amount, kind: 'settle' },
-    usage: [
-      {
-        requestId,
-        at: 1,
-        accountId: 'a1',
-        keyId: 'k1',
-        model: 'm',
-        modality: 'text',
-        line: { unit: 'outputToken', count: 1, priceNano: 1, amount },
-        executionMs: 1,
-      },
-    ],
+    kind: 'settle',
+    requestId,
+    at: 1,
+    fromBook: 'account:a1',
+    toBook: 'revenue',
+    amount,
+    accountId: 'a1',
+    keyId: 'k1',
+    model: 'm',
+    modality: 'text',
+    executionMs: 1,
+    lines: [{ unit: 'outputToken', count: 1, priceNano: 1, amount }],
   }
 }
 

@@ -115,7 +115,10 @@ class SqliteStore implements Store {
     const rows = await this.#kysely
       .selectFrom('usage_record')
       .innerJoin('transfer', 'transfer.seq', 'usage_record.transfer_seq')
-      .selectAll('usage_record')
+      .innerJoin('usage_kind', 'usage_kind.seq', 'usage_record.kind_seq')
+      .select('transfer.at')
+      .selectAll('usage_kind')
+      .select(['count', 'usage_record.amount', 'execution_ms'])
       .where('transfer.id', '=', settleId(requestId))
       .orderBy('line')
       .execute()
