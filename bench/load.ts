@@ -90,10 +90,9 @@ class Load {
     const startedAt = performance.now()
     options.onStart?.()
     this.#measuring = true
-    const enough = new Promise<void>((resolve) => {
-      this.#enough = resolve
+    await within(options.durationMs, (done) => {
+      this.#enough = done
     })
-    await Promise.race([pause(options.durationMs), enough])
     this.#measuring = false
     options.onEnd?.()
     const seconds = (performance.now() - startedAt) / 1000
@@ -167,10 +166,9 @@ class Load {
 
   async #drain(): Promise<void> {
     if (this.#busy === 0) return
-    const idle = new Promise<void>((resolve) => {
-      this.#idleNow = resolve
+    await within(TAIL_MS, (done) => {
+      this.#idleNow = done
     })
-    await Promise.race([idle, pause(TAIL_MS)])
     if (this.#busy > 0) this.#count('unanswered')
   }
 
@@ -203,3 +201,14 @@ function quantile(values: number[], q: number): number {
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Resolves when `done` is called, or after the limit. */
+function within(limitMs: number, hand: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, limitMs)
+    hand(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}

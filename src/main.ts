@@ -64,7 +64,7 @@ async function start(config: Config): Promise<void> {
   const ledger = new Ledger({ store, clock, onStoreAway: storeChanges(log) })
   const keys = new Keys(store, clock)
   const metrics = new Metrics({ version, runsInFlight: () => door.inFlight, ledgerQueue: () => ledger.status.unwritten })
-  const traces = await openTraces({ otlpEndpoint: config.otlpEndpoint, version, host: config.host, port: config.port })
+  const traces = await openTraces({ ...config, onExport: collectorChanges(log) })
   const rooms: ServeRooms & { catalog: Catalog } = {
     catalog,
     engines,
@@ -186,6 +186,16 @@ function storeChanges(log: Log): (away: boolean) => void {
     if (away) since = clock.tick()
     if (away) log.event('store_away', { why: 'commit_failed' })
     else log.event('store_back', { away_ms: Math.round(clock.tick() - since) })
+  }
+}
+
+/** One line when the collector of traces goes away, one when it is back, with what was lost in between. */
+function collectorChanges(log: Log): (taken: boolean, spans: number) => void {
+  let dropped = 0
+  return (taken, spans) => {
+    if (!taken && dropped === 0) log.event('traces_away', { dropped: spans })
+    if (taken && dropped > 0) log.event('traces_back', { dropped })
+    dropped = taken ? 0 : dropped + spans
   }
 }
 
