@@ -1,15 +1,16 @@
 /** From method and path to the endpoint that declared them. Built once; exact paths are one map lookup. */
 import type { AnyEndpoint } from '../endpoints/endpoint.ts'
+import { type Checker, checkerOf } from './checker.ts'
 
 /** Where the API is mounted: the documented base, the short one, and bare for clients that add neither. */
 const PREFIXES = ['/api/v1/', '/v1/']
 
-export type Match = {
-  readonly endpoint: AnyEndpoint
-  readonly params: Readonly<Record<string, string>>
-}
+/** An endpoint with the checks of its schemas, made once. */
+type Mounted = { readonly endpoint: AnyEndpoint; readonly query: Checker | null; readonly body: Checker | null }
 
-type Pattern = { readonly endpoint: AnyEndpoint; readonly segments: readonly string[] }
+export type Match = Mounted & { readonly params: Readonly<Record<string, string>> }
+
+type Pattern = Mounted & { readonly segments: readonly string[] }
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({})
 
@@ -24,9 +25,14 @@ export class Router {
       if (this.#exact.has(key) || this.#patterns.some((other) => `${other.endpoint.method} ${other.endpoint.path}` === key)) {
         throw new Error(`Two endpoints are declared as ${key}`)
       }
-      if (endpoint.path.includes('{')) this.#patterns.push({ endpoint, segments: endpoint.path.split('/') })
+      const mounted: Mounted = {
+        endpoint,
+        query: endpoint.query ? checkerOf(endpoint.query) : null,
+        body: endpoint.body ? checkerOf(endpoint.body) : null,
+      }
+      if (endpoint.path.includes('{')) this.#patterns.push({ ...mounted, segments: endpoint.path.split('/') })
       else {
-        this.#exact.set(key, { endpoint, params: NO_PARAMS })
+        this.#exact.set(key, { ...mounted, params: NO_PARAMS })
         const methods = this.#paths.get(endpoint.path) ?? new Set()
         this.#paths.set(endpoint.path, methods.add(endpoint.method))
       }
@@ -42,7 +48,7 @@ export class Router {
     for (const pattern of this.#patterns) {
       if (pattern.endpoint.method !== method) continue
       const params = matchSegments(pattern.segments, bare)
-      if (params) return { endpoint: pattern.endpoint, params }
+      if (params) return { endpoint: pattern.endpoint, query: pattern.query, body: pattern.body, params }
     }
     return null
   }

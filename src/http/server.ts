@@ -11,7 +11,6 @@ import { parseJson, readBody, requireJson } from './body.ts'
 import { asFailure, errorBody, errorEvent } from './error-reply.ts'
 import { Events } from './events.ts'
 import { type Head, headOf, preflightHead } from './head.ts'
-import { invalid } from './invalid.ts'
 import { replyFile, replyJson, replyText } from './reply.ts'
 import { type Match, Router } from './router.ts'
 
@@ -149,11 +148,11 @@ export class Door {
       envelope.caller = caller
       requireScope(caller, endpoint.scope)
     }
-    const query = checked(endpoint.query, mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1)))
-    const raw = endpoint.body ? await this.#readJson(request) : null
+    const query = match.query ? match.query(mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1))) : undefined
+    const raw = match.body ? await this.#readJson(request) : null
     const bodyBytes = raw === null ? 0 : this.#take(raw.length)
     try {
-      const body = raw === null ? undefined : checked(endpoint.body, parseJson(raw))
+      const body = raw === null ? undefined : match.body?.(parseJson(raw))
       const desk = this.#options.desk(envelope, cancel)
       const given = endpoint.handle({ params: match.params, query, body, bodyBytes, headers: request.headers }, desk)
       const written = this.#write(request, response, envelope, given instanceof Promise ? await given : given)
@@ -289,13 +288,6 @@ function refuseEarly(request: IncomingMessage, response: ServerResponse, status:
   timer.unref()
   request.once('end', end)
   request.once('close', end)
-}
-
-function checked(schema: AnyEndpoint['query'], value: unknown): unknown {
-  if (!schema) return undefined
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  throw invalid(result.error)
 }
 
 function queryOf(search: string): Record<string, string> {
