@@ -181,7 +181,8 @@ describe('after all that', () => {
       expect(text).not.toContain(key)
       for (const [, id = ''] of rialto.logs().matchAll(/"(?:request_id|account|key)":"([\w-]+)"/g)) expect(text).not.toContain(id)
     }
-    expect([...names].sort()).toEqual(['accept', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'user-agent'])
+    const sent = ['accept', 'accept-encoding', 'authorization', 'connection', 'content-length', 'content-type', 'host', 'user-agent']
+    expect([...names].sort()).toEqual(sent)
     const first = seen[0]?.body.toString('utf8') ?? ''
     for (const place of ['system', 'text', 'image-url', 'tool', 'schema', 'call-arguments', 'tool-result', 'stop'])
       expect(first).toContain(marker(place))

@@ -1,14 +1,15 @@
 /**
- * The sockets of the network door to one upstream, each opened to a guarded address only.
+ * The connections of the network door to one upstream: the idle ones for the next request, and a bound for all.
  *
- * It is a stack of undici clients with one socket each, and no undici pool, because it must be known which socket has
- * served before: a request may be sent again only where a kept-alive socket was closed under it, and only on a new one.
+ * Which of them has served before is known, because a request may be sent again only where a kept-alive connection was
+ * closed under it, and only on a new one.
  */
-import { Client, buildConnector } from 'undici'
 import { fail } from '../core/errors.ts'
-import { AddressRefused, allowsHost, guardedLookup } from './address-guard.ts'
+import { AddressRefused, allowsHost } from './address-guard.ts'
+import { Connection, type Keeper, type Target } from './egress-connection.ts'
+import { connectFailure } from './upstream-error.ts'
 
-/** Sockets to one upstream; a request beyond them is told that the model is at capacity. */
+/** Connections to one upstream; a request beyond them is told that the model is at capacity. */
 const CONNECTIONS = 1024
 const CONNECT_MS = 10_000
 
@@ -16,72 +17,62 @@ export type SocketOptions = {
   /** Whether the upstream may be in this machine or its network. */
   readonly allowPrivateAddresses: boolean
   readonly maxConnections?: number
+  /** Milliseconds until a connection is open: the look-up of the name and the TLS handshake included. */
   readonly connectMs?: number
 }
 
-/** One socket, or the place of one: undici opens it with the first request. */
-export type Connection = {
-  readonly client: Client
-  /** Whether it has brought a whole answer before: only then may the server have closed it in the meantime. */
-  served: boolean
+/** Why requests under way on connections that are closed from this side fail. */
+export class EngineClosed extends Error {
+  readonly code = 'ENGINE_CLOSED'
 }
 
-export class Sockets {
-  readonly #origin: string
-  readonly #options: Client.Options
+export class Sockets implements Keeper {
+  readonly #target: Target
   readonly #limit: number
-  /** Last in, first out: few hot sockets, and the others close when their time is over. */
+  /** Last in, first out: few hot connections, and the others close when their time is over. */
   readonly #idle: Connection[] = []
   readonly #all = new Set<Connection>()
   #closed = false
 
-  constructor(origin: string, { allowPrivateAddresses, maxConnections, connectMs }: SocketOptions) {
-    this.#origin = origin
+  constructor({ protocol, hostname, port }: URL, { allowPrivateAddresses, maxConnections, connectMs }: SocketOptions) {
+    const tls = protocol === 'https:'
     this.#limit = maxConnections ?? CONNECTIONS
-    const open = buildConnector({ allowH2: false, timeout: connectMs ?? CONNECT_MS, lookup: guardedLookup(allowPrivateAddresses) })
-    const connect: buildConnector.connector = (options, callback) => {
-      if (allowsHost(options.hostname, allowPrivateAddresses)) open(options, callback)
-      else callback(new AddressRefused(), null)
+    this.#target = {
+      tls,
+      host: hostname.startsWith('[') ? hostname.slice(1, -1) : hostname,
+      port: port === '' ? (tls ? 443 : 80) : Number(port),
+      allowPrivateAddresses,
+      connectMs: connectMs ?? CONNECT_MS,
+      session: null,
     }
-    this.#options = { connect, pipelining: 1, allowH2: false }
   }
 
+  /** An idle connection, or a new one; never an idle one where a fresh one is asked for. Throws a `Failure`. */
   take(fresh: boolean): Connection {
     if (this.#closed) throw fail('SHUTTING_DOWN', { internal: 'engine_closed' })
     const idle = fresh ? undefined : this.#idle.pop()
     if (idle) return idle
+    if (!allowsHost(this.#target.host, this.#target.allowPrivateAddresses)) throw connectFailure(new AddressRefused())
     if (this.#all.size >= this.#limit) throw fail('MODEL_AT_CAPACITY', { internal: 'engine_connections' })
-    const connection: Connection = { client: new Client(this.#origin, this.#options), served: false }
-    connection.client.on('disconnect', () => {
-      const at = this.#idle.indexOf(connection)
-      if (at === -1) return
-      this.#idle.splice(at, 1)
-      this.drop(connection)
-    })
+    const connection = new Connection(this.#target, this)
     this.#all.add(connection)
     return connection
   }
 
-  /** Gives back a connection whose answer was taken whole. */
+  /** Takes back a connection whose answer came whole: to be used again, if it can be. */
   giveBack(connection: Connection): void {
-    connection.served = true
-    if (this.#closed || connection.client.destroyed) this.drop(connection)
-    else this.#idle.push(connection)
+    if (connection.release()) this.#idle.push(connection)
   }
 
-  /** Closes a connection in whatever state it is. */
-  drop(connection: Connection): void {
+  gone(connection: Connection): void {
     this.#all.delete(connection)
-    if (!connection.client.destroyed) connection.client.destroy(noop)
+    const at = this.#idle.lastIndexOf(connection)
+    if (at !== -1) this.#idle.splice(at, 1)
   }
 
+  /** Closes every connection; resolves once the system has let go of all. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#idle.length = 0
-    const open = [...this.#all]
-    this.#all.clear()
-    await Promise.all(open.map(({ client }) => client.destroy()))
+    await Promise.all([...this.#all].map((connection) => connection.end(new EngineClosed())))
   }
 }
-
-const noop = (): void => {}

@@ -14,6 +14,7 @@ describe('what leaves by the network door', () => {
     expect(asked).toMatchObject({ method: 'POST', url: '/v1/chat', body: '{"a":1}' })
     expect(Object.keys(asked?.headers ?? {}).sort()).toEqual([
       'accept',
+      'accept-encoding',
       'authorization',
       'connection',
       'content-length',
@@ -25,6 +26,7 @@ describe('what leaves by the network door', () => {
       authorization: 'Bearer k',
       'user-agent': 'rialto',
       accept: 'application/json',
+      'accept-encoding': 'identity',
       'content-type': 'application/json',
     })
   })

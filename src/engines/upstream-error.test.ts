@@ -101,12 +101,12 @@ describe('a connection that fails', () => {
   test.each([
     ['ECONNREFUSED', 'MODEL_OFFLINE', 'upstream_refused'],
     ['ENOTFOUND', 'MODEL_OFFLINE', 'upstream_dns'],
-    ['UND_ERR_CONNECT_TIMEOUT', 'MODEL_OFFLINE', 'upstream_connect_timeout'],
+    ['CONNECT_TIMEOUT', 'MODEL_OFFLINE', 'upstream_connect_timeout'],
     ['CERT_HAS_EXPIRED', 'MODEL_OFFLINE', 'upstream_tls'],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'MODEL_OFFLINE', 'upstream_tls'],
     ['ERR_SSL_WRONG_VERSION_NUMBER', 'MODEL_OFFLINE', 'upstream_tls'],
-    ['UND_ERR_SOCKET', 'INFERENCE_FAILED', 'upstream_reset'],
-    ['HPE_INVALID_CONSTANT', 'INFERENCE_FAILED', 'upstream_protocol'],
+    ['ECONNRESET', 'INFERENCE_FAILED', 'upstream_reset'],
+    ['BAD_ANSWER', 'INFERENCE_FAILED', 'upstream_protocol'],
     ['ADDRESS_REFUSED', 'MODEL_OFFLINE', 'upstream_address_refused'],
     ['SOMETHING_NEW', 'MODEL_OFFLINE', 'upstream_unreachable'],
   ])('by %s has a reason of its own', (code, ours, internal) => {

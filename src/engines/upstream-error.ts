@@ -13,21 +13,20 @@ const RETRY_AFTER_MAX_MS = 24 * 60 * 60 * 1000
 
 export type UpstreamHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-/** Why a socket or a response failed, by the `code` of the error that Node or undici gave. */
+/** Why a socket or a response failed, by the `code` of the error. */
 const SOCKET_REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'upstream_refused',
   ENOTFOUND: 'upstream_dns',
   EAI_AGAIN: 'upstream_dns',
   EAI_FAIL: 'upstream_dns',
   ETIMEDOUT: 'upstream_connect_timeout',
-  UND_ERR_CONNECT_TIMEOUT: 'upstream_connect_timeout',
+  CONNECT_TIMEOUT: 'upstream_connect_timeout',
   EHOSTUNREACH: 'upstream_unreachable',
   ENETUNREACH: 'upstream_unreachable',
   EADDRNOTAVAIL: 'upstream_unreachable',
   ADDRESS_REFUSED: 'upstream_address_refused',
-  UND_ERR_HEADERS_OVERFLOW: 'upstream_protocol',
 }
-const RESET_CODES: ReadonlySet<string> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE', 'ECONNABORTED'])
+const RESET_CODES: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 const TLS_CODE = /^(ERR_(TLS|SSL|OSSL)|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/
 
 /** Codes and types of error bodies, lower-case, by what they mean. */
@@ -79,9 +78,7 @@ const CONTEXT_PHRASES = [
 export function connectFailure(error: unknown): Failure {
   const code = codeOf(error)
   if (RESET_CODES.has(code)) return fail('INFERENCE_FAILED', { internal: 'upstream_reset' })
-  // undici 8 leaves the code of its parser's errors undefined.
-  if (code.startsWith('HPE_') || (error instanceof Error && error.name === 'HTTPParserError'))
-    return fail('INFERENCE_FAILED', { internal: 'upstream_protocol' })
+  if (code === 'BAD_ANSWER') return fail('INFERENCE_FAILED', { internal: 'upstream_protocol' })
   if (TLS_CODE.test(code)) return fail('MODEL_OFFLINE', { internal: 'upstream_tls' })
   return fail('MODEL_OFFLINE', { internal: SOCKET_REASONS[code] ?? 'upstream_unreachable' })
 }

@@ -1,9 +1,11 @@
 /** What may happen in one place only: the ways out of the process, the clock, the environment, the database. */
-import type { Node, ObjectBindingPattern } from 'typescript/unstable/ast'
+import { type Node, type ObjectBindingPattern, SyntaxKind } from 'typescript/unstable/ast'
 import {
   isCallExpression,
   isElementAccessExpression,
   isIdentifier,
+  isImportDeclaration,
+  isNamedImports,
   isNewExpression,
   isNoSubstitutionTemplateLiteral,
   isObjectBindingPattern,
@@ -19,14 +21,22 @@ type Place = { readonly allowed: RegExp; readonly why: string }
 
 const CLOCK = /^(Date\.now|Math\.random)$/
 
+/** Where sockets to elsewhere are opened. */
+const EGRESS = /^src\/engines\/egress[^/]*\.ts$/
+
 const DISK = /^(writeFile|writeFileSync|appendFile|appendFileSync|createWriteStream)$/
 
 /** Modules by name, or by the start of a name that ends in `/`. */
 const MODULES: readonly (readonly [RegExp, Place])[] = [
-  [/^undici$/, { allowed: /^src\/engines\/egress[^/]*\.ts$/, why: 'the only HTTP client is src/engines/egress.ts' }],
+  [/^undici$/, { allowed: /^$/, why: 'the only HTTP client is src/engines/egress.ts, and its own; undici is for tests and the bench' }],
   [/^(node:)?(https|http2|dgram)$/, { allowed: /^$/, why: 'nothing speaks to the network but src/engines/egress.ts' }],
+  [/^(node:)?tls$/, { allowed: EGRESS, why: 'sockets are opened by src/engines/egress*.ts' }],
   [
-    /^(node:)?(net|tls|dns|dns\/promises)$/,
+    /^(node:)?dns(\/promises)?$/,
+    { allowed: /^src\/engines\/address-guard\.ts$/, why: 'names are looked up by src/engines/address-guard.ts' },
+  ],
+  [
+    /^(node:)?net$/,
     {
       allowed: /^src\/(engines|http)\/[^/]+\.ts$|^src\/telemetry\/log[^/]*\.ts$|^src\/(main|config)\.ts$|^src\/start\//,
       why: 'sockets and addresses are for src/engines and src/http',
@@ -41,6 +51,21 @@ const MODULES: readonly (readonly [RegExp, Place])[] = [
   [/^(prom-client|@opentelemetry\/.*)$/, { allowed: /^src\/telemetry\//, why: 'metrics and traces are for src/telemetry' }],
   [/^(node:)?process$/, { allowed: /^$/, why: '`process` is global, so that these rules see what is used of it' }],
   [/^vitest$/, { allowed: /^$/, why: 'the server does not import tests' }],
+]
+
+/** What a module has beside what its place may use: by the name it is imported by, `*` standing for all of them. */
+const NAMES: readonly (readonly [RegExp, RegExp, Place])[] = [
+  [
+    /^(node:)?http$/,
+    /^(\*|request|get|Agent|globalAgent|ClientRequest)$/,
+    { allowed: /^$/, why: 'the only HTTP client is src/engines/egress.ts' },
+  ],
+  [
+    /^(node:)?net$/,
+    /^(\*|connect|createConnection|Socket|Stream)$/,
+    // The log's sink is a socket over a terminal or a pipe that is open already.
+    { allowed: /^src\/(engines\/egress[^/]*|telemetry\/log-sink)\.ts$/, why: 'sockets are opened by src/engines/egress*.ts' },
+  ],
 ]
 
 /** Calls and properties, as they are written: `object.name`, or a bare name that is called or constructed. */
@@ -77,6 +102,11 @@ export function doors(source: Source): Finding[] {
   for (const { node, to } of imports(source)) {
     const place = placeOf(MODULES, to)
     if (place && !place.allowed.test(source.path)) report(node, `imports ${to}: ${place.why}`)
+    else
+      for (const [module, names, door] of NAMES)
+        if (module.test(to) && !door.allowed.test(source.path)) {
+          for (const name of imported(node)) if (names.test(name)) report(node, `imports ${name} of ${to}: ${door.why}`)
+        }
   }
   for (const node of source.nodes) {
     for (const used of uses(node)) {
@@ -90,6 +120,16 @@ export function doors(source: Source): Finding[] {
 
 function placeOf(places: readonly (readonly [RegExp, Place])[], name: string): Place | undefined {
   return places.find(([pattern]) => pattern.test(name))?.[1]
+}
+
+/** The names that a statement takes from a module at run time; types are none, and `*` is all that it has. */
+function imported(node: Node): string[] {
+  if (!isImportDeclaration(node)) return ['*']
+  const { importClause } = node
+  if (!importClause || importClause.phaseModifier === SyntaxKind.TypeKeyword) return []
+  const { namedBindings } = importClause
+  if (importClause.name || !namedBindings || !isNamedImports(namedBindings)) return ['*']
+  return namedBindings.elements.flatMap((element) => (element.isTypeOnly ? [] : [(element.propertyName ?? element.name).text]))
 }
 
 /** What a node uses, in every spelling that the rules above may know it by. */

@@ -1,0 +1,94 @@
+/** What a request begins with, built once for each kind of request and then only looked up. */
+import { fail } from '../core/errors.ts'
+
+/** Kinds of requests that are kept; an engine has a handful. */
+const HEADS = 64
+
+export type HeadOf = {
+  readonly method: 'GET' | 'POST'
+  /** Appended to the path of the base URL, or with `fromRoot` to its origin. */
+  readonly path: string
+  readonly fromRoot?: boolean
+  readonly accept: string
+  readonly body?: string | Buffer
+}
+
+type Head = HeadOf & { readonly bodied: boolean; readonly text: string }
+
+/** Names of fields, lower-case, that say how a message is sent; only the network door knows that. */
+const OWN: ReadonlySet<string> = new Set([
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+/** Visible ASCII and blanks; nothing that could end a line, or that is not one byte in every encoding. */
+const VALUE = /^[\x20-\x7e\t]*$/
+const PATH = /^\/[\x21\x22\x24-\x7e]*$/
+
+export class Heads {
+  readonly #host: string
+  readonly #basePath: string
+  readonly #fields: string
+  readonly #heads = new Map<string, Head[]>()
+  #count = 0
+
+  /** Throws a TypeError that names, but does not quote, what HTTP does not allow in a head. */
+  constructor(url: URL, headers: Readonly<Record<string, string>>) {
+    this.#host = url.host
+    this.#basePath = url.pathname.endsWith('/') ? url.pathname.slice(0, -1) : url.pathname
+    const fields = new Map([
+      ['user-agent', 'rialto'],
+      ['content-type', 'application/json'],
+    ])
+    for (const [given, padded] of Object.entries(headers)) {
+      const name = given.toLowerCase()
+      // A key that was read from a file ends in a line feed as a rule.
+      const value = padded.trim()
+      if (!TOKEN.test(name)) throw new TypeError('the name of a header of an engine is none that HTTP allows')
+      if (OWN.has(name)) throw new TypeError(`an engine’s headers cannot have ${name}: it is set for each request`)
+      if (!VALUE.test(value)) throw new TypeError(`the value of an engine’s header is none that HTTP allows: ${name}`)
+      fields.set(name, value)
+    }
+    this.#fields = [...fields].map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  }
+
+  /**
+   * The head of a request: whole where it has no body, else up to and without the number of its bytes, after which an
+   * empty line is due. Throws a `Failure` for a path that is none.
+   */
+  of(request: HeadOf): string {
+    const bodied = request.body !== undefined
+    const heads = this.#heads.get(request.path)
+    if (heads) for (const head of heads) if (head.bodied === bodied && isFor(head, request)) return head.text
+    return this.#build(request, bodied)
+  }
+
+  #build({ method, path, fromRoot = false, accept }: HeadOf, bodied: boolean): string {
+    const target = fromRoot ? path : this.#basePath + path
+    if (!PATH.test(target) || !VALUE.test(accept)) throw fail('INFERENCE_FAILED', { internal: 'upstream_request' })
+    const fields = `host: ${this.#host}\r\nconnection: keep-alive\r\n${this.#fields}accept: ${accept}\r\naccept-encoding: identity\r\n`
+    const end = bodied ? 'content-length: ' : method === 'POST' ? 'content-length: 0\r\n\r\n' : '\r\n'
+    const head: Head = { method, path, fromRoot, accept, bodied, text: `${method} ${target} HTTP/1.1\r\n${fields}${end}` }
+    if (this.#count++ >= HEADS) {
+      this.#heads.clear()
+      this.#count = 1
+    }
+    const heads = this.#heads.get(path)
+    if (heads) heads.push(head)
+    else this.#heads.set(path, [head])
+    return head.text
+  }
+}
+
+const isFor = (head: Head, { method, fromRoot = false, accept }: HeadOf): boolean =>
+  head.method === method && head.accept === accept && head.fromRoot === fromRoot
