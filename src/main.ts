@@ -135,7 +135,17 @@ async function openStore(home: string): Promise<Store> {
   }
 }
 
-function engineOf({ id, kind, privacy, lists, baseUrl, apiKey, unsupported, maxTokensField }: EngineConfig): Engine {
+/** A key or an address that cannot be sent stops the start with one sentence; it names the engine and quotes nothing. */
+function engineOf(config: EngineConfig): Engine {
+  try {
+    return newEngine(config)
+  } catch (error) {
+    if (error instanceof TypeError) throw new StartError(`engines.json: ${config.id}: ${error.message}.`)
+    throw error
+  }
+}
+
+function newEngine({ id, kind, privacy, lists, baseUrl, apiKey, unsupported, maxTokensField }: EngineConfig): Engine {
   if (kind === 'sandbox') return sandboxEngine()
   if (baseUrl === null) throw new StartError(`engines.json: ${id}: baseUrl is missing.`)
   const remote = { id, privacy, lists, baseUrl, apiKey }
