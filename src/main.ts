@@ -29,6 +29,7 @@ import type { ServeRooms } from './pipeline/serve.ts'
 import { banner, help } from './start/banner.ts'
 import { StartError } from './start/environment.ts'
 import { newIds } from './start/ids.ts'
+import { type Ownership, ownAlone } from './store/sqlite/owner.ts'
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts'
 import { Log } from './telemetry/log.ts'
 import { sinkOf } from './telemetry/log-sink.ts'
@@ -53,7 +54,7 @@ async function start(config: Config): Promise<void> {
   const startedTick = clock.tick()
   const { server, version } = config
   const log = new Log(sinkOf(STDOUT), clock, process.stdout.isTTY ? 'text' : 'json')
-  const store = await openStore(config.home)
+  const { store, ownership } = await openStore(config.home)
   await store.migrate()
   const adminKey = await ensureFirstKey(store, { fromEnv: config.adminKey, clock })
 
@@ -110,6 +111,7 @@ async function start(config: Config): Promise<void> {
     if (unwritten > 0) log.event('ledger_behind', { waiting: unwritten })
     await Promise.all([refusals.flush(), traces.close(), ...[...engines.values()].map((engine) => engine.close())])
     await store.close()
+    ownership.release()
     log.event('server_stopped', { runs_cut: runsCut })
     await log.close()
     process.exit(0)
@@ -125,14 +127,18 @@ function surviveDefects(log: Log): void {
   process.on('unhandledRejection', (error) => log.unknownError(error, null))
 }
 
-async function openStore(home: string): Promise<Store> {
+async function openStore(home: string): Promise<{ store: Store; ownership: Ownership }> {
   try {
-    return await openSqliteStore(join(home, 'rialto.db'))
+    const store = await openSqliteStore(join(home, 'rialto.db'))
+    const ownership = ownAlone(join(home, 'rialto.lock'))
+    if (ownership) return { store, ownership }
+    await store.close()
   } catch (error) {
     // Nothing has been asked yet: the words are about the file only.
     const why = error instanceof Error ? error.message : 'unknown'
     throw new StartError(`RIALTO_HOME takes a folder that can be written; there can be no database in ${home} (${why}).`)
   }
+  throw new StartError(`RIALTO_HOME takes a folder of its own; another Rialto is running on ${home}.`)
 }
 
 /** A key or an address that cannot be sent stops the start with one sentence; it names the engine and quotes nothing. */

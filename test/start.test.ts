@@ -87,6 +87,19 @@ function prepare(env: Environment): Catalog {
   return new Catalog({ entries, names, engines, clock: { now: () => 0, tick: () => 0, id: () => '' } })
 }
 
+describe('a data folder', () => {
+  test('serves one server at a time; a second start on it is refused with one sentence, and the first goes on', async () => {
+    const first = await startRialto()
+
+    const second = await runProgram([], { RIALTO_HOME: first.home, PORT: '0' })
+
+    expect(second.code).toBe(2)
+    expect(second.stderr).toMatch(/^RIALTO_HOME takes a folder of its own; another Rialto is running on .*\.\n$/)
+    expect((await fetch(`${first.origin}/health/ready`)).status).toBe(200)
+    await first.stop()
+  })
+})
+
 describe('one sentence says what is wrong with', () => {
   test.for(wrong)('%s', ([, env, sentence]) => {
     expectProblem(() => prepare(env), sentence)

@@ -178,7 +178,7 @@ describe('texts', () => {
   })
 
   test('paths of the project, of the API and of the home folder pass', () => {
-    expect(at('README.md', 'see docs/work/plan.md, POST /workspaces, ~/.rialto and https://example.com/home/ann')).toEqual([])
+    expect(at('README.md', 'see docs/home/plan.md, POST /workspaces, ~/.rialto and https://example.com/home/ann')).toEqual([])
   })
 
   test('a folder without a sentence is refused, and one of three places is enough', () => {
