@@ -85,9 +85,11 @@ class Meter<Request, Part> {
 
   through(sink: Sink<Part>): Sink<Part> {
     return (parts) => {
+      // A sink that throws has not taken them: the caller is gone, or the answer is not what was asked for.
+      const flow = sink(parts)
       this.#begun = true
       for (const part of parts) this.#count += this.#gauge.tally(part)
-      return sink(parts)
+      return flow
     }
   }
 

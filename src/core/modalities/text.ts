@@ -180,7 +180,8 @@ export const textGauge: Gauge<TextRequest, TextPart> = {
     const perMessage = 16
     const text = request.sizeBytes + request.messages.length * perMessage
     const inputToken = request.media > 0 ? bounds.contextTokens : Math.min(bounds.contextTokens, text)
-    const perChoice = Math.min(request.maxTokens ?? bounds.maxOutputTokens, bounds.maxOutputTokens)
+    // What the caller asks for goes to the engine as it is, so it is held as it is, up to what a model can hold at all.
+    const perChoice = request.maxTokens === null ? bounds.maxOutputTokens : Math.min(request.maxTokens, bounds.contextTokens)
     return { inputToken, outputToken: perChoice * request.choices }
   },
 
