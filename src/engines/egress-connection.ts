@@ -4,7 +4,7 @@
  */
 import { connect as connectTcp, isIP } from 'node:net'
 import type { OnReadOpts, Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { atTurnEnd } from '../core/turn.ts'
 import { guardedLookup } from './address-guard.ts'
 import { Alarm, Limits } from './egress-alarm.ts'
 import { HttpResponse } from './http-response.ts'
@@ -31,6 +31,8 @@ export type Target = {
 
 /** Who sends a request on a connection. It gets the bytes of the answer, which are its own to keep, until it is through. */
 export type Sender = {
+  /** Whether it looks at the fields of downloads. */
+  readonly download: boolean
   read(bytes: Buffer): void
   /** The connection is gone: `null` when the server closed it in good order, else why. */
   lost(error: unknown): void
@@ -91,10 +93,18 @@ export class Connection {
   /** Writes a request, as soon as the connection is open. `head` is without the length of the body where there is one. */
   send(sender: Sender, head: string, body: string | Buffer | undefined): void {
     this.#sender = sender
-    this.response.reset()
-    if (this.#open) return write(this.#socket, head, body)
+    this.response.reset(sender.download)
     this.#head = head
     this.#body = body
+    if (this.#open) atTurnEnd(this)
+  }
+
+  /** The end of the turn: what was sent in it goes out, unless it was called off. */
+  flush(): void {
+    if (this.#gone || !this.#sender || this.#head === '') return
+    write(this.#socket, this.#head, this.#body)
+    this.#head = ''
+    this.#body = undefined
   }
 
   /**
@@ -146,9 +156,7 @@ export class Connection {
     this.#open = true
     this.#socket.setNoDelay(true)
     this.#socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-    if (this.#sender) write(this.#socket, this.#head, this.#body)
-    this.#head = ''
-    this.#body = undefined
+    this.flush()
   }
 
   #read(bytes: Buffer): void {
@@ -216,7 +224,8 @@ function openSocket(target: Target, read: (bytes: Buffer) => void): Socket {
   }
   const options = { host, port, lookup: guardedLookup(allowPrivateAddresses), onread, autoSelectFamily: true }
   if (!tls) return connectTcp(options)
-  const socket = connectTls({
+  // Loaded when an upstream wants it: it is ten megabytes of memory.
+  const socket = process.getBuiltinModule('node:tls').connect({
     ...options,
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: true,

@@ -1,28 +1,5 @@
-/** Reads a request's body, bounded in size and time, and decodes it as JSON. Content goes in, and no error quotes it. */
-import type { IncomingMessage } from 'node:http'
+/** Decodes a request's body as JSON. Content goes in, and no error quotes it. */
 import { fail } from '../core/errors.ts'
-
-/** Resolves with the whole body; rejects with 413 above `maxBytes`, and with a 400 when the caller hangs up half-way. */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const declared = Number(request.headers['content-length'] ?? 0)
-  if (declared > maxBytes) return Promise.reject(tooLarge(maxBytes))
-  return new Promise((resolve, reject) => {
-    let first: Buffer | null = null
-    let rest: Buffer[] | null = null
-    let size = 0
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > maxBytes) {
-        request.pause()
-        reject(tooLarge(maxBytes))
-      } else if (!first) first = chunk
-      else if (rest) rest.push(chunk)
-      else rest = [first, chunk]
-    })
-    request.on('end', () => resolve(rest ? Buffer.concat(rest, size) : (first ?? EMPTY)))
-    request.on('error', () => reject(fail('INVALID_REQUEST', { say: 'The request body ended early', internal: 'body_cut' })))
-  })
-}
 
 /** Values in values in values: far more than any schema or message has. */
 const MAX_DEPTH = 256
@@ -81,8 +58,3 @@ function endOfString(body: Buffer, from: number): number {
   }
   return body.length
 }
-
-const EMPTY = Buffer.alloc(0)
-
-const tooLarge = (maxBytes: number) =>
-  fail('PAYLOAD_TOO_LARGE', { say: `The request body is larger than the allowed ${Math.floor(maxBytes / 1_048_576)} MB` })

@@ -1,19 +1,19 @@
 /** Server-sent events on one response: opened by the first event, kept alive by pings, slow readers waited for. */
-import type { ServerResponse } from 'node:http'
 import { callerLeft } from '../core/errors.ts'
 import type { EventSink } from '../endpoints/endpoint.ts'
+import type { Exchange } from './exchange.ts'
 
 const PING = ': ping\n\n'
 
 /** How long a reader may take none of what is waiting for it before it counts as gone. */
-const SLOW_READER_MS = 120_000
+export const SLOW_READER_MS = 120_000
 
 /**
- * The event stream of one response.
+ * The event stream of one exchange.
  * Invariant: `open` runs at most once, before the first byte; nothing is written after `end` or after the caller left.
  */
 export class Events implements EventSink {
-  readonly #response: ServerResponse
+  readonly #exchange: Exchange
   readonly #open: () => void
   readonly #pingMs: number
   #opened = false
@@ -22,8 +22,8 @@ export class Events implements EventSink {
   #timer: NodeJS.Timeout | null
 
   /** `open` writes status and headers. Pings start `pingMs` after now if nothing was sent by then. */
-  constructor(response: ServerResponse, open: () => void, pingMs: number) {
-    this.#response = response
+  constructor(exchange: Exchange, open: () => void, pingMs: number) {
+    this.#exchange = exchange
     this.#open = open
     this.#pingMs = pingMs
     this.#lastWrite = performance.now()
@@ -37,11 +37,11 @@ export class Events implements EventSink {
   }
 
   send(events: string): void | Promise<void> {
-    if (this.#response.destroyed) throw callerLeft()
+    if (this.#exchange.gone) throw callerLeft()
     this.#start()
     this.#lastWrite = performance.now()
-    if (this.#response.write(events, 'latin1')) return
-    return this.#drained()
+    if (this.#exchange.write(events)) return
+    return this.#exchange.drained(SLOW_READER_MS)
   }
 
   /** Ends the response. `last` is written first when given. */
@@ -51,8 +51,8 @@ export class Events implements EventSink {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
     this.#start()
-    if (last) this.#response.end(last, 'latin1')
-    else this.#response.end()
+    if (last) this.#exchange.write(latin1(last))
+    this.#exchange.end()
   }
 
   /** Stops the pings without touching the response: a failure before the first event is answered as JSON. */
@@ -70,39 +70,20 @@ export class Events implements EventSink {
 
   /** One timer per stream, moved on by the time of the last write instead of being set anew at each. */
   #ping(): void {
-    if (this.#ended || this.#response.destroyed) return
+    if (this.#ended || this.#exchange.gone) return
     const silentMs = performance.now() - this.#lastWrite
     let nextMs = this.#pingMs - silentMs
     if (nextMs <= 1) {
       this.#start()
       this.#lastWrite = performance.now()
       // A slow reader has unread bytes already: a ping would only add to them.
-      if (!this.#response.writableNeedDrain) this.#response.write(PING, 'latin1')
+      if (this.#exchange.roomy) this.#exchange.write(PING)
       nextMs = this.#pingMs
     }
     this.#timer = setTimeout(() => this.#ping(), nextMs)
     this.#timer.unref()
   }
-
-  #drained(): Promise<void> {
-    const response = this.#response
-    return new Promise((resolve, reject) => {
-      const settle = (gone: boolean): void => {
-        clearTimeout(timer)
-        response.off('drain', onDrain)
-        response.off('close', onClose)
-        if (gone) reject(callerLeft())
-        else resolve()
-      }
-      const onDrain = (): void => settle(false)
-      const onClose = (): void => settle(true)
-      const timer = setTimeout(() => {
-        response.destroy()
-        settle(true)
-      }, SLOW_READER_MS)
-      timer.unref()
-      response.once('drain', onDrain)
-      response.once('close', onClose)
-    })
-  }
 }
+
+/** UTF-8 bytes held as latin1 characters, as all events are. */
+const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')

@@ -1,6 +1,6 @@
 /** The headers of an answer, from the envelope: what the request cost in limits and money, and who answered. */
 import { formatUsd } from '../core/money.ts'
-import type { Envelope, LimitState } from '../core/call.ts'
+import type { Deprecation, Envelope, LimitState } from '../core/call.ts'
 
 /** Readable for scripts of web pages, beyond what browsers always show. */
 const EXPOSED = [
@@ -23,65 +23,63 @@ const EXPOSED = [
   'x-ratelimit-type',
 ].join(', ')
 
+const CROSS_ORIGIN = `access-control-allow-origin: *\r\naccess-control-expose-headers: ${EXPOSED}\r\n`
+
 const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE, OPTIONS'
 
-/** A flat list of names and values, as `writeHead` takes it: cheaper than an object. */
-export type Head = (string | number)[]
-
 /**
- * The headers every answer has, then those that this request's envelope knows. `crossOrigin`: a web page asks, and its
- * browser wants to be told that it may; keys come in a header that the page must set itself, so any page may.
+ * The headers every answer has, then those that this request's envelope knows, as lines of the head. `crossOrigin`: a web
+ * page asks, and its browser wants to be told that it may; keys come in a header that the page must set itself, so any page may.
  */
-export function headOf(envelope: Envelope, version: string, crossOrigin: boolean): Head {
-  const head: Head = ['x-request-id', envelope.requestId, 'CF-RAY', envelope.requestId, 'x-venice-version', version]
-  if (crossOrigin) head.push('access-control-allow-origin', '*', 'access-control-expose-headers', EXPOSED)
-  if (envelope.model !== null) head.push('x-venice-model-id', ascii(envelope.model))
-  if (envelope.modelName !== null) head.push('x-venice-model-name', ascii(envelope.modelName))
-  if (envelope.balance !== null) head.push('x-venice-balance-usd', formatUsd(envelope.balance), 'x-venice-balance-diem', '0')
-  if (envelope.requests) pushLimit(head, 'requests', envelope.requests, Math.ceil((envelope.startedAt + envelope.requests.resetMs) / 1000))
-  if (envelope.tokens) pushLimit(head, 'tokens', envelope.tokens, Math.ceil(envelope.tokens.resetMs / 1000))
-  if (envelope.requests || envelope.tokens) head.push('x-ratelimit-type', 'api_key')
-  if (envelope.deprecation) {
-    const { date, replacement } = envelope.deprecation
-    const advice = replacement ? ` Use ${ascii(replacement)} instead.` : ''
-    head.push('x-venice-model-deprecation-warning', `This model is deprecated.${advice}`, 'x-venice-model-deprecation-date', date)
-    head.push('x-venice-deprecated', 'true')
-    if (replacement) head.push('x-venice-deprecated-replacement', ascii(replacement))
-  }
+export function headOf(envelope: Envelope, version: string, crossOrigin: boolean): string {
+  const { requestId, requests, tokens, startedAt } = envelope
+  let head = `x-request-id: ${requestId}\r\nCF-RAY: ${requestId}\r\nx-venice-version: ${version}\r\n`
+  if (crossOrigin) head += CROSS_ORIGIN
+  if (envelope.model !== null) head += field('x-venice-model-id', envelope.model)
+  if (envelope.modelName !== null) head += field('x-venice-model-name', envelope.modelName)
+  if (envelope.balance !== null)
+    head += `x-venice-balance-usd: ${formatUsd(envelope.balance.usd)}\r\nx-venice-balance-diem: ${formatUsd(envelope.balance.diem)}\r\n`
+  if (requests) head += limitLines('requests', requests, Math.ceil((startedAt + requests.resetMs) / 1000))
+  if (tokens) head += limitLines('tokens', tokens, Math.ceil(tokens.resetMs / 1000))
+  if (requests || tokens) head += 'x-ratelimit-type: api_key\r\n'
+  if (envelope.deprecation) head += deprecationLines(envelope.deprecation)
   return head
 }
 
+function deprecationLines({ date, replacement }: Deprecation): string {
+  const advice = replacement ? ` Use ${replacement} instead.` : ''
+  const lines =
+    field('x-venice-model-deprecation-warning', `This model is deprecated.${advice}`) + field('x-venice-model-deprecation-date', date)
+  return `${lines}x-venice-deprecated: true\r\n${replacement ? field('x-venice-deprecated-replacement', replacement) : ''}`
+}
+
+/** One line of a head. The value may hold anything: what is no printable ASCII is percent-encoded. */
+export const field = (name: string, value: string | number): string => `${name}: ${typeof value === 'number' ? value : ascii(value)}\r\n`
+
+/** Lines for headers of an endpoint's own. */
+export function fields(headers: Readonly<Record<string, string>> | undefined): string {
+  let lines = ''
+  for (const name in headers) lines += field(name, headers[name] ?? '')
+  return lines
+}
+
 /** The answer to a browser's question whether it may ask: yes, with the headers it named. */
-export function preflightHead(requestedHeaders: string | undefined): Head {
-  return [
-    'access-control-allow-methods',
-    ALLOWED_METHODS,
-    'access-control-allow-headers',
-    requestedHeaders ?? 'authorization, content-type',
-    'access-control-max-age',
-    86_400,
-    'content-length',
-    0,
-  ]
+export function preflightHead(requestedHeaders: string | undefined): string {
+  const asked = field('access-control-allow-headers', requestedHeaders ?? 'authorization, content-type')
+  return `access-control-allow-methods: ${ALLOWED_METHODS}\r\n${asked}access-control-max-age: 86400\r\n`
 }
 
 /** `reset` is a Unix time in seconds for requests and seconds from now for tokens, as the API has it. */
-function pushLimit(head: Head, kind: 'requests' | 'tokens', state: LimitState, reset: number): void {
-  head.push(
-    `x-ratelimit-limit-${kind}`,
-    state.limit,
-    `x-ratelimit-remaining-${kind}`,
-    Math.max(0, Math.floor(state.remaining)),
-    `x-ratelimit-reset-${kind}`,
-    reset,
-  )
+function limitLines(kind: 'requests' | 'tokens', { limit, remaining }: LimitState, reset: number): string {
+  const left = Math.max(0, Math.floor(remaining))
+  return `x-ratelimit-limit-${kind}: ${limit}\r\nx-ratelimit-remaining-${kind}: ${left}\r\nx-ratelimit-reset-${kind}: ${reset}\r\n`
 }
 
 /** Names come from the configuration and from engines; a header takes printable ASCII only. */
 function ascii(text: string): string {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code < 32 || code > 126) return encodeURIComponent(text)
+    if (code < 32 || code > 126) return encodeURIComponent(text.toWellFormed())
   }
   return text
 }

@@ -45,19 +45,25 @@ export class Router {
     const exact = this.#exact.get(`${method} ${bare}`)
     if (exact) return exact
     if (this.#paths.has(bare)) return null
-    for (const pattern of this.#patterns) {
-      if (pattern.endpoint.method !== method) continue
-      const params = matchSegments(pattern.segments, bare)
+    for (const pattern of this.#fitting(bare)) {
+      const params = pattern.endpoint.method === method ? matchSegments(pattern.segments, bare) : null
       if (params) return { endpoint: pattern.endpoint, query: pattern.query, body: pattern.body, params }
     }
     return null
+  }
+
+  /** The patterns that a path fits, of all methods. Only the longest: a shorter one would take the rest for a part of its last name. */
+  #fitting(path: string): Pattern[] {
+    const fitting = this.#patterns.filter(({ segments }) => matchSegments(segments, path))
+    const longest = Math.max(0, ...fitting.map(({ segments }) => segments.length))
+    return fitting.filter(({ segments }) => segments.length === longest)
   }
 
   /** The methods that this path takes: empty where there is no such path. */
   methods(path: string): string[] {
     const bare = barePath(path)
     const found = new Set(this.#paths.get(bare))
-    if (found.size === 0) for (const { endpoint, segments } of this.#patterns) if (matchSegments(segments, bare)) found.add(endpoint.method)
+    if (found.size === 0) for (const { endpoint } of this.#fitting(bare)) found.add(endpoint.method)
     return [...found]
   }
 }

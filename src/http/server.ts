@@ -1,16 +1,20 @@
-/** The door: one node:http server, every request through the same steps, one line per request on the way out. */
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+/** The door: one listener, every request through the same steps, one line per request on the way out. */
 import type { Caller, Envelope } from '../core/call.ts'
 import { Cancel, type Signal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
-import type { AnyEndpoint, Reply } from '../endpoints/endpoint.ts'
+import type { AnyEndpoint, ByteSink, FormFile, Input, Reply } from '../endpoints/endpoint.ts'
 import { requireScope } from '../keys/keys.ts'
+import type { Load } from '../limits/load.ts'
 import type { Desk } from '../pipeline/desk.ts'
-import { parseJson, readBody, requireJson } from './body.ts'
-import { asFailure, errorBody, errorEvent } from './error-reply.ts'
-import { Events } from './events.ts'
-import { type Head, headOf, preflightHead } from './head.ts'
+import type { Credentials } from '../pipeline/enter.ts'
+import { parseJson, requireJson } from './body.ts'
+import { asFailure, errorBody, errorEvent, errorHeaders } from './error-reply.ts'
+import { Events, SLOW_READER_MS } from './events.ts'
+import type { Exchange } from './exchange.ts'
+import { AROUND_FILE_BYTES, boundaryOf, parseForm } from './form.ts'
+import { fields, field, headOf, preflightHead } from './head.ts'
+import { Listener } from './listener.ts'
 import { replyFile, replyJson, replyText } from './reply.ts'
 import { type Match, Router } from './router.ts'
 
@@ -20,44 +24,39 @@ export type DoorOptions = {
   /** The value of `x-venice-version`. */
   readonly version: string
   readonly maxBodyBytes: number
-  /** All bodies that are being read or worked on together; above it new ones are turned away. */
-  readonly maxBodiesBytes: number
+  /** How much is worked on at once; what comes on top is turned away. */
+  readonly load: Load
   /** How long a body may take to arrive, and a keep-alive connection may idle, in milliseconds. */
   readonly bodyMs: number
   readonly idleMs: number
   readonly pingMs: number
   /**
-   * Who presents a key in one of these headers, if that caller may come in just now. Throws 401, 429 for who failed too
-   * often, or 503 when it cannot be found out. `address` is the caller's, for counting failures; it is not kept.
+   * Who presents a key or signs in by these headers, if that caller may come in just now. Throws 401, 402, 429 for who
+   * failed too often, or 503 when it cannot be found out. `address` is the caller's, for counting failures; it is not kept.
    */
-  readonly enter: (authorization: string | undefined, apiKey: string | undefined, address: string) => Caller | Promise<Caller>
+  readonly enter: (credentials: Credentials, address: string, endpoint: AnyEndpoint) => Caller | Promise<Caller>
   readonly desk: (envelope: Envelope, signal: Signal) => Desk
   /** Hears of every request once it is over: log, metrics, traces, abuse counting. Must not throw. */
   readonly over: (envelope: Envelope, durationMs: number, defect: unknown, traceparent: string | undefined) => void
 }
 
 export class Door {
-  readonly server: Server
+  readonly #listener: Listener
   readonly #options: DoorOptions
   readonly #router: Router
   readonly #open = new Set<Cancel>()
-  #bodiesBytes = 0
-  #stopping = false
 
   constructor(options: DoorOptions) {
     this.#options = options
     this.#router = new Router(options.endpoints)
-    this.server = createServer(
-      {
-        keepAliveTimeout: options.idleMs,
-        headersTimeout: 30_000,
-        requestTimeout: options.bodyMs,
-        connectionsCheckingInterval: 5_000,
-        noDelay: true,
-      },
-      (request, response) => void this.#serve(request, response),
-    )
-    this.server.maxRequestsPerSocket = 0
+    const { idleMs, bodyMs, clock } = options
+    this.#listener = new Listener({
+      idleMs,
+      bodyMs,
+      tick: () => clock.tick(),
+      now: () => clock.now(),
+      serve: (exchange) => void this.#serve(exchange),
+    })
   }
 
   /** How many requests have not been answered to the end. */
@@ -67,22 +66,15 @@ export class Door {
 
   /** The port it listens on, once it does. */
   get port(): number {
-    const address = this.server.address()
-    return typeof address === 'object' && address ? address.port : 0
+    return this.#listener.port
   }
 
   get stopping(): boolean {
-    return this.#stopping
+    return this.#listener.stopping
   }
 
   listen(port: number, host: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject)
-      this.server.listen({ port, host, backlog: 1024 }, () => {
-        this.server.off('error', reject)
-        resolve()
-      })
-    })
+    return this.#listener.listen(port, host)
   }
 
   /**
@@ -91,118 +83,109 @@ export class Door {
    */
   async close(graceMs: number): Promise<number> {
     let cutOff = 0
-    this.#stopping = true
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()))
-    this.server.closeIdleConnections()
     const cut = setTimeout(() => {
       cutOff = this.#open.size
       for (const cancel of this.#open) cancel.abort(fail('SHUTTING_DOWN'))
       // A moment for the last events and the settling of what was cut, then the sockets go.
-      setTimeout(() => this.server.closeAllConnections(), 500).unref()
+      setTimeout(() => this.#listener.cut(), 500).unref()
     }, graceMs)
-    await closed
+    await this.#listener.close()
     clearTimeout(cut)
     return cutOff
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #serve(exchange: Exchange): Promise<void> {
     const { clock } = this.#options
     const envelope = newEnvelope(clock)
     const cancel = new Cancel()
     this.#open.add(cancel)
-    response.on('close', () => {
-      if (!response.writableFinished) cancel.abort(callerLeft())
-      // Node keeps the connection for a next request, and `close` would wait for that.
-      if (this.#stopping) this.server.closeIdleConnections()
-    })
+    exchange.onGone = () => cancel.abort(callerLeft())
     let defect: unknown = null
     try {
-      await this.#answer(request, response, envelope, cancel)
+      await this.#answer(exchange, envelope, cancel)
     } catch (error) {
       const failure = asFailure(error)
       if (failure !== error) defect = error
       // Nobody is there to be told, and it is nobody's failure.
       if (isCallerLeft(failure)) envelope.internal = failure.internal ?? null
-      else await this.#refuse(request, response, envelope, failure)
+      else await this.#refuse(exchange, envelope, failure)
     } finally {
+      // Whatever went wrong, nobody is left waiting for an answer that will not come.
+      exchange.destroy()
       this.#open.delete(cancel)
       // 499 is what logs have always shown for a caller that did not wait.
-      envelope.status = envelope.internal === CALLER_LEFT || !response.headersSent ? 499 : response.statusCode
-      this.#options.over(envelope, clock.tick() - envelope.startedTick, defect, header(request.headers['traceparent']))
+      envelope.status = envelope.internal === CALLER_LEFT || exchange.status === 0 ? 499 : exchange.status
+      this.#options.over(envelope, clock.tick() - envelope.startedTick, defect, exchange.head.traceparent)
     }
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, envelope: Envelope, cancel: Cancel): Promise<void> {
-    const url = request.url ?? '/'
+  async #answer(exchange: Exchange, envelope: Envelope, cancel: Cancel): Promise<void> {
+    const { head } = exchange
+    const url = head.target
     const mark = url.indexOf('?')
     const path = mark < 0 ? url : url.slice(0, mark)
-    if (request.method === 'OPTIONS') return this.#preflight(request, response, envelope)
-    const match = this.#find(request.method ?? 'GET', path)
+    if (head.method === 'OPTIONS') return this.#preflight(exchange, envelope)
+    const match = this.#find(head.method, path)
     const { endpoint } = match
     envelope.endpoint = endpoint.path
-    if (this.#stopping && endpoint.scope !== 'public') throw fail('SHUTTING_DOWN', { retryAfterMs: 5_000 })
+    if (this.stopping && endpoint.scope !== 'public') throw fail('SHUTTING_DOWN', { retryAfterMs: 5_000 })
     if (endpoint.scope !== 'public') {
-      const { authorization, 'x-api-key': apiKey } = request.headers
-      const entered = this.#options.enter(authorization, header(apiKey), request.socket.remoteAddress ?? '')
+      const entered = this.#options.enter(head, exchange.address, endpoint)
       const caller = entered instanceof Promise ? await entered : entered
       envelope.caller = caller
       requireScope(caller, endpoint.scope)
     }
-    const query = match.query ? match.query(mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1))) : undefined
-    const raw = match.body ? await this.#readJson(request) : null
-    const bodyBytes = raw === null ? 0 : this.#take(raw.length)
+    const { load } = this.#options
+    const place = load.enter(envelope.caller?.keyId ?? STRANGERS, Math.max(0, head.length))
     try {
-      const body = raw === null ? undefined : match.body?.(parseJson(raw))
+      const query = match.query ? match.query(mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1))) : undefined
+      const boundary = endpoint.form ? boundaryOf(head.contentType) : null
+      const reading = this.#read(exchange, endpoint)
+      const read = reading instanceof Promise ? await reading : reading
+      if (read !== null && read.length > place.bytes) load.grow(place, read.length - place.bytes)
+      const form = read && endpoint.form && boundary !== null ? parseForm(read, boundary, endpoint.form) : null
+      const body = read === null ? undefined : match.body ? match.body(form ? form.fields : parseJson(read)) : read
       const desk = this.#options.desk(envelope, cancel)
-      const given = endpoint.handle({ params: match.params, query, body, bodyBytes, headers: request.headers }, desk)
-      const written = this.#write(request, response, envelope, given instanceof Promise ? await given : given)
+      const given = endpoint.handle(new DoorInput(match.params, query, body, read?.length ?? 0, form?.file ?? null, exchange), desk)
+      const written = this.#write(exchange, envelope, given instanceof Promise ? await given : given)
       if (written) await written
     } finally {
-      this.#bodiesBytes -= bodyBytes
+      load.leave(place)
     }
   }
 
-  #readJson(request: IncomingMessage): Promise<Buffer> {
-    requireJson(request.headers['content-type'])
-    return readBody(request, this.#options.maxBodyBytes)
+  /** The body as it came; null where the endpoint takes none. */
+  #read(exchange: Exchange, { form, body, raw }: AnyEndpoint): Buffer | Promise<Buffer> | null {
+    if (form) return exchange.body(form.maxBytes + AROUND_FILE_BYTES)
+    if (!body) return raw ? exchange.body(raw.maxBytes) : null
+    requireJson(exchange.head.contentType)
+    return exchange.body(this.#options.maxBodyBytes)
   }
 
-  /** Takes a body in, if there is room for it besides those that are being worked on. */
-  #take(bytes: number): number {
-    if (this.#bodiesBytes + bytes > this.#options.maxBodiesBytes) {
-      throw fail('MODEL_AT_CAPACITY', { say: 'The server is busy with large requests; try again shortly', retryAfterMs: 1_000 })
-    }
-    this.#bodiesBytes += bytes
-    return bytes
-  }
-
-  #write(request: IncomingMessage, response: ServerResponse, envelope: Envelope, reply: Reply): void | Promise<void> {
-    if (reply.type === 'events') return this.#stream(request, response, envelope, reply.write)
-    const head = this.#head(request, envelope)
+  #write(exchange: Exchange, envelope: Envelope, reply: Reply): void | Promise<void> {
+    if (reply.type === 'events') return this.#stream(exchange, envelope, reply.write)
+    if (exchange.gone) throw callerLeft()
+    if (reply.type === 'stream') return this.#pour(exchange, envelope, reply)
+    const head = this.#head(exchange, envelope)
     this.#firstByte(envelope)
     switch (reply.type) {
       case 'json':
-        return replyJson(request, response, reply.status ?? 200, head, reply.body)
+        return replyJson(exchange, reply.status ?? 200, head + fields(reply.headers), reply.body)
       case 'text':
-        return replyText(request, response, reply.status ?? 200, head, reply.contentType, reply.body)
+        return replyText(exchange, reply.status ?? 200, head + fields(reply.headers), reply.contentType, reply.body)
       case 'file':
-        return replyFile(response, head, reply.contentType, reply.path)
+        return replyFile(exchange, head, reply.contentType, reply.path)
+      case 'bytes':
+        return exchange.answer(200, head + field('content-type', reply.contentType), reply.body)
     }
   }
 
-  async #stream(
-    request: IncomingMessage,
-    response: ServerResponse,
-    envelope: Envelope,
-    write: (out: Events) => Promise<void>,
-  ): Promise<void> {
+  async #stream(exchange: Exchange, envelope: Envelope, write: (out: Events) => Promise<void>): Promise<void> {
     const open = (): void => {
       this.#firstByte(envelope)
-      const head = this.#head(request, envelope)
-      head.push('content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache, no-transform', 'x-accel-buffering', 'no')
-      response.writeHead(200, head)
+      exchange.open(200, this.#head(exchange, envelope) + EVENT_FIELDS)
     }
-    const events = new Events(response, open, this.#options.pingMs)
+    const events = new Events(exchange, open, this.#options.pingMs)
     try {
       await write(events)
       events.end()
@@ -219,20 +202,33 @@ export class Door {
     }
   }
 
-  async #refuse(request: IncomingMessage, response: ServerResponse, envelope: Envelope, failure: Failure): Promise<void> {
+  async #pour(exchange: Exchange, envelope: Envelope, reply: Reply & { readonly type: 'stream' }): Promise<void> {
+    const open = (): void => {
+      this.#firstByte(envelope)
+      exchange.open(200, `${this.#head(exchange, envelope)}${fields(reply.headers)}${field('content-type', reply.contentType)}`)
+    }
+    try {
+      await reply.write(new Pieces(exchange, open))
+    } catch (error) {
+      if (exchange.status !== 0) exchange.destroy()
+      throw error
+    }
+    if (exchange.status === 0) open()
+    exchange.end()
+  }
+
+  async #refuse(exchange: Exchange, envelope: Envelope, failure: Failure): Promise<void> {
     envelope.code = failure.code
     envelope.internal = failure.internal ?? null
-    if (response.headersSent || response.destroyed) return
-    const head: Head = this.#head(request, envelope)
-    if (failure.retryAfterMs !== undefined) head.push('retry-after', Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))
-    if (failure.code === 'METHOD_NOT_ALLOWED') head.push('allow', this.#router.methods(pathOf(request)).join(', '))
-    if (failure.code === 'AUTHENTICATION_FAILED') head.push('www-authenticate', 'Bearer')
+    if (exchange.status !== 0 || exchange.gone) return
+    let head = this.#head(exchange, envelope) + fields(errorHeaders(failure))
+    if (failure.retryAfterMs !== undefined) head += field('retry-after', Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))
+    if (failure.code === 'METHOD_NOT_ALLOWED') head += field('allow', this.#router.methods(pathOf(exchange)).join(', '))
+    if (failure.code === 'AUTHENTICATION_FAILED') head += 'www-authenticate: Bearer\r\n'
     this.#firstByte(envelope)
-    const body = errorBody(failure, envelope.requestId)
-    if (!request.complete) await discard(request)
-    if (!request.complete) return refuseEarly(request, response, failure.status, head, body)
-    if (this.#stopping) head.push('connection', 'close')
-    await replyJson(request, response, failure.status, head, body)
+    // A turn for what is still on its way: a body that came together with its head need not cost the connection.
+    if (!exchange.arrived) await new Promise((resolve) => setImmediate(resolve))
+    await replyJson(exchange, failure.status, head, errorBody(failure, envelope.requestId))
   }
 
   #find(method: string, path: string): Match {
@@ -244,14 +240,14 @@ export class Door {
     throw fail('METHOD_NOT_ALLOWED', { say: `This endpoint takes ${methods.join(', ')} only` })
   }
 
-  #preflight(request: IncomingMessage, response: ServerResponse, envelope: Envelope): void {
+  #preflight(exchange: Exchange, envelope: Envelope): void {
     envelope.endpoint = 'preflight'
-    response.writeHead(204, [...this.#head(request, envelope), ...preflightHead(header(request.headers['access-control-request-headers']))])
-    response.end()
+    const asked = exchange.head.headers['access-control-request-headers']
+    exchange.answer(204, this.#head(exchange, envelope) + preflightHead(asked))
   }
 
-  #head(request: IncomingMessage, envelope: Envelope): Head {
-    return headOf(envelope, this.#options.version, request.headers.origin !== undefined)
+  #head(exchange: Exchange, envelope: Envelope): string {
+    return headOf(envelope, this.#options.version, exchange.head.origin !== undefined)
   }
 
   #firstByte(envelope: Envelope): void {
@@ -259,46 +255,66 @@ export class Door {
   }
 }
 
-/** Throws away what comes of a body, and waits a turn: one that came together with its head need not cost the connection. */
-function discard(request: IncomingMessage): Promise<void> {
-  // Who was reading it has stopped at the limit, and would stop the rest as well.
-  request.removeAllListeners('data')
-  request.resume()
-  return new Promise((resolve) => setImmediate(resolve))
+const EVENT_FIELDS = 'content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n'
+
+/** The pieces of an answer of unknown length, opened by the first. */
+class Pieces implements ByteSink {
+  readonly #exchange: Exchange
+  readonly #open: () => void
+
+  constructor(exchange: Exchange, open: () => void) {
+    this.#exchange = exchange
+    this.#open = open
+  }
+
+  send(piece: string | Buffer): void | Promise<void> {
+    const exchange = this.#exchange
+    if (exchange.gone) throw callerLeft()
+    if (exchange.status === 0) this.#open()
+    if (!exchange.writeBytes(typeof piece === 'string' ? Buffer.from(piece, 'utf8') : piece)) return exchange.drained(SLOW_READER_MS)
+  }
 }
 
-/** For how long a caller that was refused may go on sending. */
-const LINGER_MS = 2_000
+/** What a handler gets. The headers are taken apart only where one is asked for. */
+class DoorInput implements Input<unknown, unknown> {
+  readonly params: Readonly<Record<string, string>>
+  readonly query: unknown
+  readonly body: unknown
+  readonly bodyBytes: number
+  readonly file: FormFile | null
+  readonly #exchange: Exchange
 
-/**
- * Answers a caller that is still sending, so that it can read why it was refused. The whole answer goes out at once and
- * says that the connection closes, but what comes is thrown away for a moment before it does: node closes the socket as
- * soon as such an answer has ended, and a socket closed with unread bytes is reset, the answer in it lost.
- */
-function refuseEarly(request: IncomingMessage, response: ServerResponse, status: number, head: Head, body: unknown): void {
-  const text = JSON.stringify(body)
-  head.push('connection', 'close', 'content-type', 'application/json', 'content-length', Buffer.byteLength(text))
-  response.writeHead(status, head)
-  response.write(text)
-  const end = (): void => {
-    clearTimeout(timer)
-    response.end()
+  constructor(
+    params: Readonly<Record<string, string>>,
+    query: unknown,
+    body: unknown,
+    bodyBytes: number,
+    file: FormFile | null,
+    exchange: Exchange,
+  ) {
+    this.file = file
+    this.params = params
+    this.query = query
+    this.body = body
+    this.bodyBytes = bodyBytes
+    this.#exchange = exchange
   }
-  const timer = setTimeout(end, LINGER_MS)
-  timer.unref()
-  request.once('end', end)
-  request.once('close', end)
+
+  get headers(): Readonly<Record<string, string>> {
+    return this.#exchange.head.headers
+  }
 }
 
 function queryOf(search: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(search))
 }
 
+/** Whose requests those without a caller are, when places are shared out. */
+const STRANGERS = 'public'
+
 const NO_QUERY: Readonly<Record<string, string>> = Object.freeze({})
 
-const header = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value[0] : value)
-
-const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] ?? '/'
+const pathOf = ({ head }: Exchange): string => head.target.split('?', 1)[0] ?? '/'
 
 function newEnvelope(clock: Clock): Envelope {
   return {

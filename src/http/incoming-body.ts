@@ -1,0 +1,110 @@
+/** The body of a request while it arrives: what is still to come of it, and what has come. One for all requests of a connection. */
+import { Chunked } from './chunked.ts'
+import type { RequestHead } from './request-head.ts'
+
+/** So many pieces are kept as they came. Beyond them small ones are copied together: a view of each would be larger than it. */
+const FEW_PIECES = 32
+const SMALL_BYTES = 1_024
+const SLAB_BYTES = 16 * 1024
+
+export class IncomingBody {
+  /** How many bytes of it have come. */
+  size = 0
+  #left = 0
+  #chunks: Chunked | null = null
+  #first: Buffer | null = null
+  #more: Buffer[] | null = null
+  #slab = EMPTY
+  /** What of the slab is not in a piece yet. */
+  #slabFrom = 0
+  #slabEnd = 0
+  #dropping = false
+
+  /** The body that this head announces is the next to come. */
+  begin(head: RequestHead): void {
+    this.#forget()
+    this.size = 0
+    this.#left = head.length > 0 ? head.length : 0
+    this.#chunks = head.chunked ? new Chunked() : null
+    this.#dropping = false
+  }
+
+  /** Whether it has come to its end. */
+  get arrived(): boolean {
+    return this.#left === 0 && this.#chunks === null
+  }
+
+  /** Takes what belongs to it from the beginning of these bytes; returns how many. Throws a `BadRequest`. */
+  feed(bytes: Buffer): number {
+    if (this.#chunks) {
+      const used = this.#chunks.feed(bytes, 0, this.#add)
+      if (this.#chunks.done) this.#chunks = null
+      return used
+    }
+    const used = Math.min(bytes.length, this.#left)
+    this.#left -= used
+    this.#add(used === bytes.length ? bytes : bytes.subarray(0, used))
+    return used
+  }
+
+  /** All that has come, handed over. */
+  take(): Buffer {
+    this.#closeSlab()
+    const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more)
+    this.#forget()
+    return body
+  }
+
+  /** Forgets what has come, and whatever is still to come as it comes. */
+  drop(): void {
+    this.#dropping = true
+    this.#forget()
+  }
+
+  /** Nobody can tell where it ends: all that comes is part of it. */
+  lose(): void {
+    this.#chunks = null
+    this.#left = Number.MAX_SAFE_INTEGER
+    this.drop()
+  }
+
+  readonly #add = (bytes: Buffer): void => {
+    this.size += bytes.length
+    if (this.#dropping) return
+    if (this.#first === null) {
+      this.#first = bytes
+      return
+    }
+    this.#more ??= [this.#first]
+    if (bytes.length < SMALL_BYTES && this.#more.length >= FEW_PIECES) return this.#copy(bytes)
+    this.#closeSlab()
+    this.#more.push(bytes)
+  }
+
+  #copy(bytes: Buffer): void {
+    if (this.#slabEnd + bytes.length > this.#slab.length) {
+      this.#closeSlab()
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      this.#slabFrom = 0
+      this.#slabEnd = 0
+    }
+    this.#slabEnd += bytes.copy(this.#slab, this.#slabEnd)
+  }
+
+  #closeSlab(): void {
+    if (this.#slabEnd === this.#slabFrom) return
+    this.#more?.push(this.#slab.subarray(this.#slabFrom, this.#slabEnd))
+    this.#slabFrom = this.#slabEnd
+  }
+
+  #forget(): void {
+    this.#first = null
+    this.#more = null
+    if (this.#slab === EMPTY) return
+    this.#slab = EMPTY
+    this.#slabFrom = 0
+    this.#slabEnd = 0
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
