@@ -59,7 +59,7 @@ export async function startRialto(upstream: number, folder: string, nodeArgs: re
   writeConfig(config, upstream)
   const log = openSync(join(folder, 'rialto.log'), 'a')
   // As `npm start` does; under a profiler without its detour, which would be profiled as well.
-  const command = nodeArgs.length > 0 ? [...nodeArgs, join(ROOT, 'src/main.ts')] : [join(ROOT, 'scripts/start.mjs')]
+  const command = nodeArgs.length > 0 ? ['--max-semi-space-size=4', ...nodeArgs, join(ROOT, 'src/main.ts')] : [join(ROOT, 'scripts/start.mjs')]
   const child = start(process.execPath, command, {
     core: SERVER_CORE,
     cwd: folder,

@@ -40,6 +40,8 @@ export type LogEvents = {
   store_away: { why: string }
   store_back: { away_ms: number }
   ledger_behind: { waiting: number }
+  ledger_alarm: { what: string }
+  stakes: { state: string; why: string | null; wallets: number; unread: number }
   traces_away: { dropped: number }
   traces_back: { dropped: number }
   unknown_error: { request_id: string | null; error: string; cause: string | null; at: string | null }
@@ -61,6 +63,8 @@ const LEVELS: Readonly<Record<LogEvent, Level>> = {
   store_away: 'error',
   store_back: 'info',
   ledger_behind: 'warn',
+  ledger_alarm: 'error',
+  stakes: 'info',
   traces_away: 'warn',
   traces_back: 'info',
   unknown_error: 'error',

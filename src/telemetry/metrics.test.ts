@@ -150,7 +150,7 @@ describe('the metrics', () => {
       envelope({
         requestId: 'MARKER',
         internal: 'MARKER',
-        caller: { accountId: 'MARKER', keyId: 'MARKER', scope: 'ADMIN', plan: 'MARKER', spendCapNano: null },
+        caller: { accountId: 'MARKER', keyId: 'MARKER', scope: 'ADMIN', plan: 'MARKER', caps: { period: 'LIFETIME', usd: null, diem: null }, modelPrivacy: 'ALL', models: null },
       }),
       1,
     )
