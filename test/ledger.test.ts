@@ -4,13 +4,14 @@
  */
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import * as fc from 'fast-check'
-import { afterEach, beforeEach, describe, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Caller } from '../src/core/call.ts'
 import type { Line } from '../src/core/money.ts'
 import type { Settlement, Store } from '../src/core/store.ts'
 import { Ledger } from '../src/money/ledger.ts'
-import type { Hold } from '../src/money/ledger.ts'
+import type { Hold, LedgerStore } from '../src/money/ledger.ts'
 import { openSqliteStore } from '../src/store/sqlite/sqlite-store.ts'
+import { LedgerWorld } from './harness/ledger-world.ts'
 
 const CREDIT = { a0: 0n, a1: 700n, a2: null } as const
 const ACCOUNTS = ['a0', 'a1', 'a2'] as const
@@ -19,12 +20,14 @@ type Account = (typeof ACCOUNTS)[number]
 /** Two keys per account, the second of them with a cap. */
 const CAP = 900n
 const CALLERS: readonly Caller[] = ACCOUNTS.flatMap((accountId) =>
-  [null, CAP].map((spendCapNano, i) => ({
+  [null, CAP].map((usd, i) => ({
     accountId,
     keyId: `${accountId}-k${i}`,
     scope: 'INFERENCE' as const,
     plan: 'default',
-    spendCapNano,
+    caps: { period: 'LIFETIME' as const, usd, diem: null },
+    modelPrivacy: 'ALL' as const,
+    models: null,
   })),
 )
 
@@ -84,9 +87,29 @@ describe('the ledger', () => {
           await world.end()
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 40 },
     )
   }, 120_000)
+})
+
+describe('the ledger and a reference ledger', () => {
+  it.each([1, 2, 3, 4, 5])(
+    'agree after each of 2,000 random steps of holds, charges, payments, days, prices, failures and crashes (seed %i)',
+    async (seed) => {
+      vi.useRealTimers()
+      const world = new LedgerWorld(seed)
+      try {
+        await world.open()
+        for (let step = 0; step < 2_000; step++) await world.step()
+        await world.finish()
+      } finally {
+        await world.close()
+      }
+
+      expect(world.counts['settle']).toBeGreaterThan(100)
+    },
+    60_000,
+  )
 })
 
 /** A settled run as the caller saw it. */
@@ -117,7 +140,17 @@ class World {
   static async create(): Promise<World> {
     const store = await openSqliteStore(':memory:')
     await store.migrate()
-    for (const id of ACCOUNTS) await store.insertAccount({ id, name: id, plan: 'default', creditNano: CREDIT[id], createdAt: 1 })
+    for (const id of ACCOUNTS)
+      await store.insertAccount({
+        id,
+        name: id,
+        plan: 'default',
+        creditNano: CREDIT[id],
+        diemAllowanceNano: 0n,
+        wallet: null,
+        createdAt: 1,
+        closedAt: null,
+      })
     return new World(store)
   }
 
@@ -172,19 +205,21 @@ class World {
   /** What must hold at every moment, of everything that the ledger has in memory. */
   check(): void {
     for (const hold of this.#open) {
-      equal(hold.account.held, sum(this.#open.filter((other) => other.account.id === hold.account.id).map((other) => other.amount)))
-      equal(hold.key.held, sum(this.#open.filter((other) => other.key.id === hold.key.id).map((other) => other.amount)))
+      equal(hold.account.usd.held, sum(this.#open.filter((other) => other.account.id === hold.account.id).map((other) => other.amount)))
+      equal(hold.key.LIFETIME.usdHeld, sum(this.#open.filter((other) => other.key.id === hold.key.id).map((other) => other.amount)))
     }
     for (const { hold, charged } of this.#ended) {
       const { account, key } = hold
-      ok(account.held >= 0n && key.held >= 0n && key.spent >= 0n)
-      if (account.creditNano !== null) ok(account.balance - account.held >= -account.creditNano)
-      if (key.id.endsWith('k1')) ok(key.spent + key.held <= CAP)
+      const { balance, held } = account.usd
+      const { usd: spent, usdHeld } = key.LIFETIME
+      ok(held >= 0n && usdHeld >= 0n && spent >= 0n)
+      if (account.creditNano !== null) ok(balance - held >= -account.creditNano)
+      if (key.id.endsWith('k1')) ok(spent + usdHeld <= CAP)
       ok(charged >= 0n && charged <= hold.amount)
       // Whatever comes later changes nothing about a hold that has ended.
-      equal(this.#ledger.settle(hold, linesOf([5n]), FACTS), charged)
+      equal(this.#ledger.settle(hold, linesOf([5n]), FACTS).usd, charged)
       this.#ledger.release(hold)
-      equal(hold.charged, charged)
+      equal(hold.charged?.usd, charged)
     }
   }
 
@@ -199,7 +234,7 @@ class World {
     deepEqual(this.#ledger.status, { openHolds: 0, unwritten: 0, storeAway: false })
     equal(this.#confirmed.size, this.#payments.length)
     await this.#compare()
-    for (const id of ACCOUNTS) equal(await this.#ledger.balance(id), await this.#store.balance(`account:${id}`))
+    for (const id of ACCOUNTS) equal((await this.#ledger.balances(id)).USD.balance, await this.#store.balance(`account:${id}`))
   }
 
   async end(): Promise<void> {
@@ -217,7 +252,7 @@ class World {
       equal(await this.#store.balance(`account:${id}`), topUps - charges)
     }
     for (const { keyId } of CALLERS) {
-      equal(await this.#store.spentByKey(keyId), sum(this.#paid.filter((run) => run.keyId === keyId).map((run) => run.charged)))
+      equal((await this.#store.spentByKey(keyId, 0)).usd, sum(this.#paid.filter((run) => run.keyId === keyId).map((run) => run.charged)))
     }
     for (const run of this.#paid) {
       const rows = await this.#store.usageOf(run.requestId)
@@ -247,10 +282,12 @@ class World {
 
   #start(): Ledger {
     const life = this.#life
-    const guarded = {
+    const guarded: LedgerStore = {
+      ...this.#store,
       account: (id: string) => this.#ask(() => this.#store.account(id)),
       balance: (book: string) => this.#ask(() => this.#store.balance(book)),
-      spentByKey: (keyId: string) => this.#ask(() => this.#store.spentByKey(keyId)),
+      spentByKey: (keyId, fromDay) => this.#ask(() => this.#store.spentByKey(keyId, fromDay)),
+      minted: (book) => this.#ask(() => this.#store.minted(book)),
       commit: (settlements: readonly Settlement[]) => {
         // A dead process writes nothing more.
         if (life !== this.#life) return Promise.reject(new Error('dead'))
@@ -277,7 +314,7 @@ class World {
   #settle(picked: number, amounts: bigint[]): void {
     const [hold] = this.#open.splice(picked % Math.max(1, this.#open.length), 1)
     if (!hold) return
-    const charged = this.#ledger.settle(hold, linesOf(amounts), FACTS)
+    const charged = this.#ledger.settle(hold, linesOf(amounts), FACTS).usd
     const asked = sum(amounts)
     equal(charged, asked < hold.amount ? asked : hold.amount)
     this.#ended.push({ hold, charged })
@@ -285,7 +322,7 @@ class World {
   }
 
   async #pay(payment: Payment): Promise<void> {
-    await this.#ledger.topUp(payment.accountId, payment.amount, payment.id)
+    await this.#ledger.topUp(payment.accountId, payment.amount, 'bank', payment.id)
     this.#confirmed.add(payment.id)
   }
 

@@ -12,9 +12,22 @@ export type Caller = {
   readonly scope: KeyScope
   /** Which limits apply: the id of a plan. */
   readonly plan: string
-  /** The most this key may spend in its lifetime, in nano-dollars; null is no cap. */
-  readonly spendCapNano: Amount | null
+  /** The most that this key may spend per period. */
+  readonly caps: SpendCaps
+  /** Which models it may use, by their privacy. */
+  readonly modelPrivacy: ModelPrivacy
+  /** The only models it may use, by id; null is all. */
+  readonly models: ReadonlySet<string> | null
 }
+
+/** The most that a key may spend in each period, in nano-dollars; null is no cap. Bundled credits count as USD. */
+export type SpendCaps = { readonly period: CapPeriod; readonly usd: Amount | null; readonly diem: Amount | null }
+
+/** A UTC day, a calendar month in UTC, or for ever. */
+export type CapPeriod = 'EPOCH' | 'MONTH' | 'LIFETIME'
+
+/** All models; text and embedding models only if private; private models only. */
+export type ModelPrivacy = 'ALL' | 'PRIVATE_TEXT' | 'PRIVATE_ONLY'
 
 export type KeyScope = 'INFERENCE' | 'ADMIN'
 
@@ -47,9 +60,10 @@ export type Envelope = {
   /** The reason of a failure in our own constant words. */
   internal: string | null
   usage: Usage | null
+  /** In whatever currencies it was paid. */
   cost: Amount | null
-  /** The account's balance before this request. */
-  balance: Amount | null
+  /** What the account had before this request, bundled credits among the dollars. */
+  balance: { readonly usd: Amount; readonly diem: Amount } | null
   requests: LimitState | null
   tokens: LimitState | null
   deprecation: Deprecation | null

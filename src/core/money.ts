@@ -4,6 +4,10 @@ import type { Unit, Usage } from './usage.ts'
 /** Nano-US-dollars (1 USD = 1_000_000_000). Always a whole number, so no sum ever rounds. */
 export type Amount = bigint
 
+/** What is paid with, in the order it is spent. Each is a ledger of its own; all count in nano-dollars. */
+export const CURRENCIES = ['DIEM', 'BUNDLED_CREDITS', 'USD'] as const
+export type Currency = (typeof CURRENCIES)[number]
+
 /**
  * What one unit costs, in nano-dollars: whole numbers only, given as `number` because they are small
  * (at most 2^31, checked by the catalogue) and multiplied on the hot path.

@@ -1,11 +1,12 @@
 /**
- * The balances of the accounts in use and what their keys spent, in memory, where they are authoritative: the store
+ * The purses of the accounts in use and what their keys spent, in memory, where they are authoritative: the store
  * follows behind.
  * Invariant: an account or key that has an open hold, or a settlement that is not written yet, is never let go.
  */
 import { fail } from '../core/errors.ts'
 import type { Amount } from '../core/money.ts'
 import type { Store } from '../core/store.ts'
+import { type DayPurse, type KeyState, type Purse, allow, dayPurseOf, meterOf, periodStart, purseOf } from './purse.ts'
 
 /** How many accounts and keys are remembered, each, beyond those in use right now. */
 export const MAX_AT_REST = 10_000
@@ -16,42 +17,43 @@ const LOAD_TRIES = 3
 
 export type AccountState = {
   readonly id: string
-  readonly book: string
-  /** What came in minus what was charged, written or not. */
-  balance: Amount
-  /** The sum of the open holds. */
-  held: Amount
-  /** The part of what was charged that is not written yet. */
-  unwritten: Amount
-  /** How far below zero it may go; null is without limit. */
+  readonly usd: Purse
+  readonly bundled: Purse
+  /** Of the day now; holds keep that of theirs. */
+  diem: DayPurse
+  /** What each day is worth. */
+  allowanceNano: Amount
+  /** How far below zero the dollars may go; null is without limit. */
   creditNano: Amount | null
   /** Open holds and settlements that are not written yet. */
   uses: number
 }
 
-export type KeyState = { readonly id: string; spent: Amount; held: Amount; uses: number }
-
-/** The name of an account's book in the store. */
-export const bookOf = (accountId: string): string => `account:${accountId}`
-/** Where charges go, and where top-ups come from. */
-export const REVENUE = 'revenue'
-export const BANK = 'bank'
+export type BooksStore = Pick<Store, 'account' | 'balance' | 'minted' | 'spentByKey'>
 
 export type BooksOptions = {
-  readonly store: Pick<Store, 'account' | 'balance' | 'spentByKey'>
+  readonly store: BooksStore
   /** Runs reads of the store while nothing is being written to it. */
   readonly between: <T>(work: () => Promise<T>) => Promise<T>
+  /** The UTC day, which never goes back. */
+  readonly today: () => number
 }
 
 export class Books {
-  readonly #store: BooksOptions['store']
+  readonly #store: BooksStore
   readonly #between: BooksOptions['between']
+  readonly #today: () => number
   readonly #accounts = new Map<string, AccountState>()
   readonly #keys = new Map<string, KeyState>()
 
-  constructor({ store, between }: BooksOptions) {
+  constructor({ store, between, today }: BooksOptions) {
     this.#store = store
     this.#between = between
+    this.#today = today
+  }
+
+  get accounts(): Iterable<AccountState> {
+    return this.#accounts.values()
   }
 
   account(id: string): AccountState | undefined {
@@ -85,32 +87,92 @@ export class Books {
     throw unavailable('books are crowded')
   }
 
-  /**
-   * Reads an account again that something else changed: its credit, or money that came in. To be called between
-   * writes, when what the store says and what is not written yet add up to the truth.
-   */
-  async reread(id: string): Promise<Amount> {
-    const account = this.#accounts.get(id)
-    if (!account) return this.#store.balance(bookOf(id))
-    const [row, balance] = await Promise.all([this.#store.account(id), this.#store.balance(bookOf(id))])
-    if (row) account.creditNano = row.creditNano
-    account.balance = balance - account.unwritten
-    return account.balance
+  async loadKey(id: string): Promise<KeyState> {
+    for (let tries = 0; tries < LOAD_TRIES; tries++) {
+      const key = this.#keys.get(id)
+      if (key) return key
+      await this.#between(() => this.#loadKey(id))
+    }
+    throw unavailable('books are crowded')
   }
 
-  async #loadAccount(id: string): Promise<void> {
-    if (this.#accounts.has(id)) return
-    const [row, balance] = await ofStore(Promise.all([this.#store.account(id), this.#store.balance(bookOf(id))]))
+  /**
+   * Reads an account again that something else changed: its credit, its allowance, or money that came in. To be called
+   * between writes, when what the store says and what is not written yet add up to the truth.
+   */
+  async reread(id: string): Promise<AccountState> {
+    const account = this.#accounts.get(id)
+    if (!account) return this.#loadAccount(id)
+    this.turn(account)
+    const { diem, usd, bundled } = account
+    const [row, ...stored] = await ofStore(
+      Promise.all([
+        this.#store.account(id),
+        this.#store.balance(usd.book),
+        this.#store.balance(bundled.book),
+        this.#store.balance(diem.book),
+      ]),
+    )
+    const purses = [usd, bundled, diem]
+    purses.forEach((purse, i) => {
+      purse.balance = (stored[i] ?? 0n) + purse.pending
+    })
+    diem.balance += diem.unfunded
+    if (row) {
+      account.creditNano = row.creditNano
+      account.allowanceNano = row.diemAllowanceNano
+      allow(account.diem, account.allowanceNano)
+    }
+    return account
+  }
+
+  /** Begins a new day for an account that was last used before it. */
+  turn(account: AccountState): void {
+    const day = this.#today()
+    // Nothing can be in the new day's book: whatever goes there goes through this account.
+    if (account.diem.day < day) account.diem = dayPurseOf(account.id, day, account.allowanceNano, 0n, 0n)
+  }
+
+  /** Forgets what a key spent, unless it is in use: the next request reads it from the store. */
+  forgetKey(id: string): void {
+    if (this.#keys.get(id)?.uses === 0) this.#keys.delete(id)
+  }
+
+  async #loadAccount(id: string): Promise<AccountState> {
+    const known = this.#accounts.get(id)
+    if (known) return known
+    const day = this.#today()
+    const usd = purseOf(id, 'USD', 0n)
+    const bundled = purseOf(id, 'BUNDLED_CREDITS', 0n)
+    const { book } = dayPurseOf(id, day, 0n, 0n, 0n)
+    const [row, usdStored, bundledStored, diemStored, minted] = await ofStore(
+      Promise.all([
+        this.#store.account(id),
+        this.#store.balance(usd.book),
+        this.#store.balance(bundled.book),
+        this.#store.balance(book),
+        this.#store.minted(book),
+      ]),
+    )
     if (!row) throw fail('AUTHENTICATION_FAILED', { internal: 'the account of a key is not there' })
+    usd.balance = usdStored
+    bundled.balance = bundledStored
+    const { creditNano, diemAllowanceNano: allowanceNano } = row
+    const diem = dayPurseOf(id, day, allowanceNano, diemStored, minted)
+    const account: AccountState = { id, usd, bundled, diem, allowanceNano, creditNano, uses: 0 }
     if (this.#accounts.size >= MAX_AT_REST) letOneGo(this.#accounts)
-    this.#accounts.set(id, { id, book: bookOf(id), balance, held: 0n, unwritten: 0n, creditNano: row.creditNano, uses: 0 })
+    this.#accounts.set(id, account)
+    return account
   }
 
   async #loadKey(id: string): Promise<void> {
     if (this.#keys.has(id)) return
-    const spent = await ofStore(this.#store.spentByKey(id))
+    const day = this.#today()
+    const month = periodStart('MONTH', day)
+    const [today, thisMonth, all] = await ofStore(Promise.all([day, month, 0].map((from) => this.#store.spentByKey(id, from))))
+    if (!today || !thisMonth || !all) throw unavailable('the store did not answer for a key')
     if (this.#keys.size >= MAX_AT_REST) letOneGo(this.#keys)
-    this.#keys.set(id, { id, spent, held: 0n, uses: 0 })
+    this.#keys.set(id, { id, EPOCH: meterOf(day, today), MONTH: meterOf(month, thisMonth), LIFETIME: meterOf(0, all), uses: 0 })
   }
 }
 

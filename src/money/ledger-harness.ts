@@ -1,25 +1,29 @@
 /** What the tests of the ledger share: a store that can be away, and short ways to say who asks for how much. */
 import type { Caller } from '../core/call.ts'
-import { total } from '../core/money.ts'
+import { bookOf, dayOf, revenueBook } from '../core/book.ts'
 import type { Amount, Line } from '../core/money.ts'
-import type { AccountRow, Settlement } from '../core/store.ts'
+import type { AccountRow, Bill, Settlement, UsageRow } from '../core/store.ts'
 import { Ledger } from './ledger.ts'
 import type { Hold } from './ledger.ts'
 
 export const FACTS = { model: 'm', modality: 'text', executionMs: 250 } as const
 export const NOW = 1_763_880_000_000
+export const DAY_MS = 86_400_000
+export const TODAY = dayOf(NOW)
 
-/** A store that can be away, in both ways: before it wrote anything, and after it wrote everything. */
+/** A store that can be away, in both ways: before it wrote anything, and after it wrote everything; and whose disk can be full. */
 export class FakeStore {
   readonly accounts = new Map<string, AccountRow>()
   readonly written = new Map<string, Settlement>()
   readonly commits: number[] = []
+  readonly noted: Settlement[] = []
   readonly books = new Map<string, Amount>()
   mode: 'there' | 'away' | 'silent' = 'there'
+  full = false
   reads = 0
 
-  addAccount(id: string, creditNano: Amount | null = 0n): void {
-    this.accounts.set(id, { id, name: id, plan: 'default', creditNano, createdAt: NOW })
+  addAccount(id: string, creditNano: Amount | null = 0n, diemAllowanceNano: Amount = 0n): void {
+    this.accounts.set(id, { id, name: id, plan: 'default', creditNano, diemAllowanceNano, wallet: null, createdAt: NOW, closedAt: null })
   }
 
   async account(id: string) {
@@ -28,16 +32,48 @@ export class FakeStore {
     return this.accounts.get(id) ?? null
   }
 
+  async changeAccount(id: string, fields: Partial<Omit<AccountRow, 'id'>>) {
+    const row = await this.account(id)
+    if (row) this.accounts.set(id, { ...row, ...fields })
+    return row && { ...row, ...fields }
+  }
+
   async balance(book: string) {
     await this.#answer()
     return this.books.get(book) ?? 0n
   }
 
-  async spentByKey(keyId: string) {
+  async minted(book: string) {
     await this.#answer()
-    let spent = 0n
-    for (const one of this.written.values()) if (one.kind === 'settle' && one.keyId === keyId) spent += total(one.lines)
+    let sum = 0n
+    for (const one of this.written.values()) if (one.kind === 'allowance' && one.toBook === book) sum += one.amount
+    return sum
+  }
+
+  async hasTransfer(id: string) {
+    await this.#answer()
+    return this.written.has(id)
+  }
+
+  async spentByKey(keyId: string, fromDay: number) {
+    await this.#answer()
+    const spent = { usd: 0n, diem: 0n }
+    for (const one of this.written.values()) {
+      if (one.kind !== 'settle' || one.keyId !== keyId || one.diemDay < fromDay) continue
+      for (const { currency, amount } of one.lines) spent[currency === 'DIEM' ? 'diem' : 'usd'] += amount
+    }
     return spent
+  }
+
+  async usageOf(requestId: string): Promise<UsageRow[]> {
+    await this.#answer()
+    const bill = this.bill(requestId)
+    return bill ? bill.lines.map((line) => ({ ...bill, line })) : []
+  }
+
+  note(settlement: Settlement) {
+    if (this.full) throw new Error('full')
+    this.noted.push(settlement)
   }
 
   async commit(settlements: readonly Settlement[]) {
@@ -47,13 +83,27 @@ export class FakeStore {
     if (this.mode === 'silent') throw new Error('no answer')
   }
 
+  /** The bill of a request, once it is written. */
+  bill(requestId: string): Bill | null {
+    const found = this.written.get(`settle:${requestId}`)
+    return found?.kind === 'settle' ? found : null
+  }
+
   #write(settlement: Settlement): void {
-    const { fromBook, toBook, amount } = settlement
     const id = settlement.kind === 'settle' ? `settle:${settlement.requestId}` : settlement.id
     if (this.written.has(id)) return
     this.written.set(id, settlement)
-    this.books.set(fromBook, (this.books.get(fromBook) ?? 0n) - amount)
-    this.books.set(toBook, (this.books.get(toBook) ?? 0n) + amount)
+    if (settlement.kind !== 'settle') {
+      this.#move(settlement.fromBook, settlement.toBook, settlement.amount)
+      return
+    }
+    for (const { currency, amount } of settlement.lines)
+      this.#move(bookOf(settlement.accountId, currency, settlement.diemDay), revenueBook(currency), amount)
+  }
+
+  #move(from: string, to: string, amount: Amount): void {
+    this.books.set(from, (this.books.get(from) ?? 0n) - amount)
+    this.books.set(to, (this.books.get(to) ?? 0n) + amount)
   }
 
   async #answer(): Promise<void> {
@@ -62,21 +112,33 @@ export class FakeStore {
   }
 }
 
+export type Given = { readonly balance?: Amount; readonly credit?: Amount | null; readonly bundled?: Amount; readonly diem?: Amount }
+
 export function setUp(balance: Amount = 1_000n, creditNano: Amount | null = 0n) {
-  const store = new FakeStore()
-  store.addAccount('a1', creditNano)
-  if (balance !== 0n) store.books.set('account:a1', balance)
-  const away: boolean[] = []
-  const ledger = new Ledger({ store, clock: { now: () => NOW }, onStoreAway: (is) => away.push(is) })
-  return { store, ledger, away }
+  return setUpWith({ balance, credit: creditNano })
 }
 
-export const callerOf = (accountId = 'a1', keyId = 'k1', spendCapNano: Amount | null = null): Caller => ({
+/** An account a1 with purses; DIEM is its allowance of each day. */
+export function setUpWith({ balance = 0n, credit = 0n, bundled = 0n, diem = 0n }: Given) {
+  const store = new FakeStore()
+  store.addAccount('a1', credit, diem)
+  if (balance !== 0n) store.books.set('account:a1', balance)
+  if (bundled !== 0n) store.books.set('bundled:a1', bundled)
+  const away: boolean[] = []
+  const alarms: string[] = []
+  const clock = { at: NOW, now: () => clock.at }
+  const ledger = new Ledger({ store, clock, onStoreAway: (is) => away.push(is), onAlarm: (what) => alarms.push(what) })
+  return { store, ledger, away, alarms, clock }
+}
+
+export const callerOf = (accountId = 'a1', keyId = 'k1', caps: Partial<Caller['caps']> = {}): Caller => ({
   accountId,
   keyId,
   scope: 'INFERENCE',
   plan: 'default',
-  spendCapNano,
+  caps: { period: 'LIFETIME', usd: null, diem: null, ...caps },
+  modelPrivacy: 'ALL',
+  models: null,
 })
 
 export const CALLER = callerOf()
@@ -85,8 +147,8 @@ export const linesOf = (...amounts: Amount[]): Line[] =>
   amounts.map((amount, i) => ({ unit: i === 0 ? 'inputToken' : 'outputToken', count: Number(amount), priceNano: 1, amount }))
 
 /** A hold of an account that is in memory: no promise. */
-export function holdNow(ledger: Ledger, id: string, amount: Amount, caller = CALLER): Hold {
-  const hold = ledger.hold(id, caller, amount)
+export function holdNow(ledger: Ledger, id: string, amount: Amount, caller = CALLER, least = amount): Hold {
+  const hold = ledger.hold(id, caller, amount, least)
   if (hold instanceof Promise) throw new Error('not in memory')
   return hold
 }
@@ -94,6 +156,9 @@ export function holdNow(ledger: Ledger, id: string, amount: Amount, caller = CAL
 export function settleMany(ledger: Ledger, from: number, to: number): void {
   for (let i = from; i < to; i++) ledger.settle(holdNow(ledger, `r${i}`, 1n), linesOf(1n), FACTS)
 }
+
+/** What an account has in dollars. */
+export const dollarsOf = async (ledger: Ledger, accountId = 'a1'): Promise<Amount> => (await ledger.balances(accountId)).USD.balance
 
 /** What the call throws or rejects with, or null. */
 export async function refusalOf(call: () => unknown): Promise<unknown> {

@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Line } from '../core/money.ts'
 import { MAX_AT_REST } from './books.ts'
-import { Ledger, MAX_AMOUNT } from './ledger.ts'
-import { CALLER, callerOf, FACTS, holdNow, linesOf, NOW, refusalOf, setUp } from './ledger-harness.ts'
+import { Ledger } from './ledger.ts'
+import { MAX_AMOUNT } from './purse.ts'
+import { CALLER, callerOf, dollarsOf, FACTS, holdNow, linesOf, NOW, refusalOf, setUp, TODAY } from './ledger-harness.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -16,7 +17,10 @@ describe('a hold', () => {
 
     const second = holdNow(ledger, 'r2', 100n)
 
-    expect([first.balance, second.balance]).toEqual([1_000n, 1_000n])
+    expect([first.balance, second.balance]).toEqual([
+      { usd: 1_000n, diem: 0n },
+      { usd: 1_000n, diem: 0n },
+    ])
     expect(store.reads).toBe(reads)
   })
 
@@ -32,7 +36,7 @@ describe('a hold', () => {
 
   it('is refused when the key would pass its cap, though the account has the money', async () => {
     const { ledger } = setUp()
-    const capped = callerOf('a1', 'k1', 300n)
+    const capped = callerOf('a1', 'k1', { usd: 300n })
     ledger.settle(await ledger.hold('r1', capped, 100n), linesOf(100n), FACTS)
     holdNow(ledger, 'r2', 150n, capped)
 
@@ -53,10 +57,10 @@ describe('a hold', () => {
 
     const next = new Ledger({ store, clock: { now: () => NOW } })
 
-    expect(await refusalOf(() => next.hold('r2', callerOf('a1', 'k1', 150n), 51n))).toMatchObject({
+    expect(await refusalOf(() => next.hold('r2', callerOf('a1', 'k1', { usd: 150n }), 51n))).toMatchObject({
       code: 'API_KEY_USD_SPEND_LIMIT_EXCEEDED',
     })
-    expect(await next.balance('a1')).toBe(900n)
+    expect(await dollarsOf(next, 'a1')).toBe(900n)
   })
 
   it('of requests that come together is given exactly as often as there is money', async () => {
@@ -71,17 +75,17 @@ describe('a hold', () => {
   it('of nothing is given whatever the balance and the cap', async () => {
     const { ledger } = setUp(-10n)
 
-    const hold = await ledger.hold('r1', callerOf('a1', 'k1', 0n), 0n)
+    const hold = await ledger.hold('r1', callerOf('a1', 'k1', { usd: 0n }), 0n)
 
-    expect(ledger.settle(hold, linesOf(0n, 0n), FACTS)).toBe(0n)
+    expect(ledger.settle(hold, linesOf(0n, 0n), FACTS)).toEqual({ usd: 0n, diem: 0n })
   })
 
   it('has no limit but sanity for an account without a bottom', async () => {
     const { ledger } = setUp(0n, null)
     const hold = await ledger.hold('r1', CALLER, MAX_AMOUNT)
 
-    expect(ledger.settle(hold, linesOf(7n), FACTS)).toBe(7n)
-    expect(ledger.balance('a1')).toBe(-7n)
+    expect(ledger.settle(hold, linesOf(7n), FACTS)).toEqual({ usd: 7n, diem: 0n })
+    expect(await dollarsOf(ledger, 'a1')).toBe(-7n)
     expect(await refusalOf(() => ledger.hold('r2', CALLER, MAX_AMOUNT + 1n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
   })
 
@@ -109,9 +113,9 @@ describe('settling', () => {
     const { ledger } = setUp()
     const hold = await ledger.hold('r1', CALLER, 800n)
 
-    expect(ledger.settle(hold, linesOf(30n, 70n), FACTS)).toBe(100n)
+    expect(ledger.settle(hold, linesOf(30n, 70n), FACTS)).toEqual({ usd: 100n, diem: 0n })
 
-    expect(ledger.balance('a1')).toBe(900n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(900n)
     holdNow(ledger, 'r2', 900n)
   })
 
@@ -119,16 +123,14 @@ describe('settling', () => {
     const { ledger, store } = setUp()
     const hold = await ledger.hold('r1', CALLER, 100n)
 
-    expect(ledger.settle(hold, linesOf(60n, 70n), FACTS)).toBe(100n)
+    expect(ledger.settle(hold, linesOf(60n, 70n), FACTS)).toEqual({ usd: 100n, diem: 0n })
     await ledger.flush()
 
     expect(store.written.get('settle:r1')).toMatchObject({
       kind: 'settle',
       requestId: 'r1',
       at: NOW,
-      fromBook: 'account:a1',
-      toBook: 'revenue',
-      amount: 100n,
+      diemDay: TODAY,
       accountId: 'a1',
       keyId: 'k1',
       ...FACTS,
@@ -151,8 +153,8 @@ describe('settling', () => {
     ledger.release(released)
     await ledger.flush()
 
-    expect(charges).toEqual([100n, 100n, 0n])
-    expect(ledger.balance('a1')).toBe(900n)
+    expect(charges).toEqual([100n, 100n, 0n].map((usd) => ({ usd, diem: 0n })))
+    expect(await dollarsOf(ledger, 'a1')).toBe(900n)
     expect([...store.written.keys()]).toEqual(['settle:r1'])
     expect(ledger.status).toEqual({ openHolds: 0, unwritten: 0, storeAway: false })
   })
@@ -164,14 +166,19 @@ describe('settling', () => {
     ledger.settle(await ledger.hold('r2', CALLER, 50n), [], FACTS)
     await ledger.flush()
 
-    expect([...store.written.values()]).toEqual([expect.objectContaining({ requestId: 'r1', amount: 0n, lines: linesOf(0n) })])
+    expect([...store.written.values()]).toEqual([
+      expect.objectContaining({ requestId: 'r1', lines: linesOf(0n).map((line) => ({ ...line, currency: 'USD' })) }),
+    ])
   })
 
   it('takes a negative or broken line for nothing, so that it can neither pay out nor block the books', async () => {
     const { ledger, store } = setUp()
     const broken: Line = { unit: 'outputToken', count: 1.5, priceNano: 1, amount: -40n }
 
-    expect(ledger.settle(await ledger.hold('r1', CALLER, 100n), [...linesOf(60n), broken], { ...FACTS, executionMs: 12.7 })).toBe(60n)
+    expect(ledger.settle(await ledger.hold('r1', CALLER, 100n), [...linesOf(60n), broken], { ...FACTS, executionMs: 12.7 })).toEqual({
+      usd: 60n,
+      diem: 0n,
+    })
     await ledger.flush()
 
     expect(store.written.get('settle:r1')).toMatchObject({
@@ -188,10 +195,10 @@ describe('a top-up', () => {
   it('is on the account when it resolves, and the same payment again changes nothing', async () => {
     const { ledger, store } = setUp()
 
-    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
-    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
+    expect(await ledger.topUp('a1', 500n, 'bank', 'p1')).toBe(1_500n)
+    expect(await ledger.topUp('a1', 500n, 'bank', 'p1')).toBe(1_500n)
 
-    expect(await ledger.balance('a1')).toBe(1_500n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(1_500n)
     expect(store.books.get('bank')).toBe(-500n)
   })
 
@@ -200,10 +207,10 @@ describe('a top-up', () => {
     ledger.settle(await ledger.hold('r1', CALLER, 100n), linesOf(100n), FACTS)
     holdNow(ledger, 'r2', 50n)
 
-    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_400n)
+    expect(await ledger.topUp('a1', 500n, 'bank', 'p1')).toBe(1_400n)
     await ledger.flush()
 
-    expect(ledger.balance('a1')).toBe(1_400n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(1_400n)
     expect(await refusalOf(() => ledger.hold('r3', CALLER, 1_351n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
     holdNow(ledger, 'r4', 1_350n)
   })
@@ -215,20 +222,20 @@ describe('a top-up', () => {
     await refusalOf(() => ledger.flush())
     store.mode = 'there'
 
-    expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_400n)
-    expect(ledger.balance('a1')).toBe(1_400n)
+    expect(await ledger.topUp('a1', 500n, 'bank', 'p1')).toBe(1_400n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(1_400n)
   })
 
   it('that failed, written or not, is finished by the same call again', async () => {
     for (const mode of ['away', 'silent'] as const) {
       const { ledger, store } = setUp()
-      await ledger.balance('a1')
+      await ledger.balances('a1')
       store.mode = mode
 
-      expect(await refusalOf(() => ledger.topUp('a1', 500n, 'p1'))).not.toBeNull()
+      expect(await refusalOf(() => ledger.topUp('a1', 500n, 'bank', 'p1'))).not.toBeNull()
       store.mode = 'there'
 
-      expect(await ledger.topUp('a1', 500n, 'p1')).toBe(1_500n)
+      expect(await ledger.topUp('a1', 500n, 'bank', 'p1')).toBe(1_500n)
     }
   })
 
@@ -241,7 +248,7 @@ describe('a top-up', () => {
       ['a1', MAX_AMOUNT + 1n],
       ['a9', 1n],
     ] as const) {
-      expect(await refusalOf(() => ledger.topUp(accountId, amount, 'p1'))).toMatchObject({ code: 'INVALID_REQUEST' })
+      expect(await refusalOf(() => ledger.topUp(accountId, amount, 'bank', 'p1'))).toMatchObject({ code: 'INVALID_REQUEST' })
     }
     expect(store.written.size).toBe(0)
   })
@@ -254,7 +261,9 @@ describe('an account in memory', () => {
     store.books.set('account:a1', 5_000n)
     store.addAccount('a1', 1_000n)
 
-    expect(await ledger.reload('a1')).toBe(4_900n)
+    await ledger.reload('a1')
+
+    expect(await dollarsOf(ledger)).toBe(4_900n)
     holdNow(ledger, 'r2', 5_900n)
   })
 
@@ -265,9 +274,11 @@ describe('an account in memory', () => {
     await refusalOf(() => ledger.flush())
     store.mode = 'there'
 
-    expect(await ledger.reload('a1')).toBe(900n)
+    await ledger.reload('a1')
+
+    expect(await dollarsOf(ledger)).toBe(900n)
     await ledger.flush()
-    expect(ledger.balance('a1')).toBe(900n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(900n)
   })
 
   it('is let go when many others come, except while it is in use or not all written, and nothing is forgotten', async () => {
@@ -275,7 +286,7 @@ describe('an account in memory', () => {
     const open = await ledger.hold('open', CALLER, 400n)
     store.addAccount('a2')
     store.addAccount('a3', 1_000n)
-    const capped = callerOf('a3', 'k3', 150n)
+    const capped = callerOf('a3', 'k3', { usd: 150n })
     ledger.settle(await ledger.hold('unwritten', capped, 100n), linesOf(100n), FACTS)
     ledger.settle(await ledger.hold('rest', callerOf('a2', 'k2'), 0n), [], FACTS)
     for (let i = 0; i < MAX_AT_REST + 10; i++) {
@@ -283,11 +294,14 @@ describe('an account in memory', () => {
       ledger.release(await ledger.hold(`b${i}`, callerOf(`b${i}`, `kb${i}`), 0n))
     }
 
-    expect(ledger.balance('a1')).toBe(1_000n)
-    expect(ledger.balance('a2')).toBeInstanceOf(Promise)
-    expect(ledger.balance('a3')).toBe(-100n)
+    const reads = store.reads
+    expect(await dollarsOf(ledger, 'a1')).toBe(1_000n)
+    expect(store.reads).toBe(reads)
+    await ledger.balances('a2')
+    expect(store.reads).toBe(reads + 1)
+    expect(await dollarsOf(ledger, 'a3')).toBe(-100n)
     expect(await refusalOf(() => ledger.hold('r3', capped, 51n))).toMatchObject({ code: 'API_KEY_USD_SPEND_LIMIT_EXCEEDED' })
     expect(await refusalOf(() => ledger.hold('r2', CALLER, 601n))).toMatchObject({ code: 'INSUFFICIENT_BALANCE' })
-    expect(ledger.settle(open, linesOf(400n), FACTS)).toBe(400n)
+    expect(ledger.settle(open, linesOf(400n), FACTS)).toEqual({ usd: 400n, diem: 0n })
   })
 })

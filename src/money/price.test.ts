@@ -25,6 +25,12 @@ describe('a quote', () => {
     expect(quote(cheaperBeyond, { inputToken: 11 })).toBe(1_100n)
   })
 
+  it('is unknown, which is not nothing, where a unit has no price on either side of the line', () => {
+    expect(quote({ base: { inputToken: 1 } }, { inputToken: 5, outputToken: 5 })).toBeNull()
+    expect(quote({ ...PRICES, extended: { aboveInputTokens: 9, price: { inputToken: 1 } } }, { inputToken: 5, outputToken: 5 })).toBeNull()
+    expect(quote({ base: { inputToken: 1 } }, { inputToken: 5, outputToken: 0 })).toBe(5n)
+  })
+
   it('is nothing for what is free', () => {
     expect(quote({ base: { inputToken: 0, outputToken: 0 } }, { inputToken: 5_000, outputToken: 5_000 })).toBe(0n)
   })
@@ -33,7 +39,7 @@ describe('a quote', () => {
     const rate = fc.nat(2_000)
     const rates = fc.record(
       { inputToken: rate, cacheReadToken: rate, cacheWriteToken: rate, outputToken: rate },
-      { requiredKeys: ['inputToken'] },
+      { requiredKeys: ['inputToken', 'outputToken'] },
     )
     const split = fc.record({ fresh: fc.nat(500), read: fc.nat(500), write: fc.nat(500), output: fc.nat(500), slack: fc.nat(100) })
     fc.assert(
@@ -42,7 +48,7 @@ describe('a quote', () => {
         const ceiling: Usage = { inputToken: used.fresh + used.read + used.write + used.slack, outputToken: used.output + used.slack }
         const usage: Usage = { inputToken: used.fresh, cacheReadToken: used.read, cacheWriteToken: used.write, outputToken: used.output }
 
-        expect(quote(prices, ceiling) >= total(price(prices, usage))).toBe(true)
+        expect((quote(prices, ceiling) ?? -1n) >= total(price(prices, usage))).toBe(true)
       }),
     )
   })

@@ -6,22 +6,30 @@ import type { Unit, Usage } from '../core/usage.ts'
 /**
  * The most that a usage up to this ceiling can cost, to be held. How much of a prompt comes from a cache or goes into
  * one is known afterwards only, so every input token counts at the dearest of its rates; and a run near the line
- * between base and extended rates may end on either side of it.
+ * between base and extended rates may end on either side of it. Null where something in it has no price: that is not nothing.
  */
-export function quote(prices: PriceList, ceiling: Usage): Amount {
+export function quote(prices: PriceList, ceiling: Usage): Amount | null {
   const { base, extended } = prices
+  if (!isPriced(base, ceiling) || (extended && !isPriced(extended.price, ceiling))) return null
   const atBase = worst(base, ceiling)
   if (!extended || inputOf(ceiling) <= extended.aboveInputTokens) return atBase
   const atExtended = worst(extended.price, ceiling)
   return atExtended > atBase ? atExtended : atBase
 }
 
-/**
- * What a usage costs, line by line. Counts come from engines, so what is not a whole, sensible number is made one:
- * a negative price has happened to others, and so has a fraction of a token.
- */
+/** What a usage costs, line by line. */
 export function price(prices: PriceList, usage: Usage): Line[] {
-  return lines(prices, isSound(usage) ? usage : sound(usage))
+  return lines(prices, soundUsage(usage))
+}
+
+/**
+ * The usage with whole, sensible counts: counts come from engines, a negative one has happened to others, and so has a
+ * fraction of a token. What is no number, or below zero, is nothing, and `odd` is told.
+ */
+export function soundUsage(usage: Usage, odd?: () => void): Usage {
+  if (isSound(usage)) return usage
+  odd?.()
+  return sound(usage)
 }
 
 /**
@@ -54,6 +62,12 @@ function worst(rates: Price, usage: Usage): Amount {
 const INPUT: ReadonlySet<Unit> = new Set<Unit>(['inputToken', 'cacheReadToken', 'cacheWriteToken'])
 
 const inputOf = (usage: Usage): number => (usage.inputToken ?? 0) + (usage.cacheReadToken ?? 0) + (usage.cacheWriteToken ?? 0)
+
+function isPriced(rates: Price, ceiling: Usage): boolean {
+  // The keys of a Usage are Units by construction.
+  for (const unit in ceiling) if (ceiling[unit as Unit] && rates[unit as Unit] === undefined) return false
+  return true
+}
 
 function isSound(usage: Usage): boolean {
   // The keys of a Usage are Units by construction.

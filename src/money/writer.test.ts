@@ -1,7 +1,7 @@
 /** What is settled gets written: in batches, soon, once, and whatever the store does meanwhile. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MAX_UNWRITTEN } from './ledger.ts'
-import { CALLER, FACTS, holdNow, linesOf, refusalOf, settleMany, setUp } from './ledger-harness.ts'
+import { CALLER, dollarsOf, FACTS, holdNow, linesOf, refusalOf, settleMany, setUp } from './ledger-harness.ts'
 import { BATCH_MAX, BATCH_MS, CLOSE_MS, RETRY_MAX_MS, RETRY_MS } from './writer.ts'
 
 beforeEach(() => void vi.useFakeTimers())
@@ -73,6 +73,31 @@ describe('what is settled', () => {
     expect(commit.mock.calls.length).toBeLessThan(130)
   })
 
+  it('is what says that the store is away: a payment that fails alone tells who pays, and leaves nothing that stays away', async () => {
+    const { ledger, store, away } = setUp()
+    await ledger.balances('a1')
+    store.mode = 'away'
+
+    expect(await refusalOf(() => ledger.topUp('a1', 5n, 'bank', 'p1'))).toMatchObject({ status: 503 })
+
+    expect(ledger.status.storeAway).toBe(false)
+    expect(away).toEqual([])
+  })
+
+  it('is noted down in the order it came, nothing before what came before it, once the disk has room again', async () => {
+    const { ledger, store } = setUp()
+    ledger.release(await ledger.hold('load', CALLER, 1n))
+    store.full = true
+    settleMany(ledger, 0, 2)
+    expect([store.noted, ledger.status.storeAway]).toEqual([[], true])
+    store.full = false
+
+    settleMany(ledger, 2, 3)
+
+    expect(store.noted.map((one) => (one.kind === 'settle' ? one.requestId : one.id))).toEqual(['r0', 'r1', 'r2'])
+    expect(ledger.status.storeAway).toBe(false)
+  })
+
   it('is charged once though the store wrote it and could not say so', async () => {
     const { ledger, store } = setUp()
     ledger.release(await ledger.hold('load', CALLER, 1n))
@@ -84,7 +109,7 @@ describe('what is settled', () => {
     await ledger.flush()
 
     expect(store.books.get('account:a1')).toBe(995n)
-    expect(ledger.balance('a1')).toBe(995n)
+    expect(await dollarsOf(ledger, 'a1')).toBe(995n)
   })
 
   it('is bounded: with too much unwritten, new holds get a 503 and no settlement is lost', async () => {

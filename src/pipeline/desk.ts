@@ -1,11 +1,13 @@
 /** What an endpoint can reach, already bound to the caller of this one request. */
 import type { Signal } from '../core/cancel.ts'
 import type { Catalog } from '../catalog/catalog.ts'
-import type { Envelope, Sink } from '../core/call.ts'
+import type { Caller, Envelope, Sink } from '../core/call.ts'
+import { fail } from '../core/errors.ts'
 import type { SandboxOrders } from '../core/modalities/text.ts'
 import type { Modality, PartOf, RequestOf, Runnable } from '../core/modality.ts'
 import type { Model } from '../core/model.ts'
 import { isOrder, parseOrders } from '../engines/sandbox/orders.ts'
+import { requirePermit } from '../keys/permits.ts'
 import { type Outcome, type ServeRooms, serve } from './serve.ts'
 
 /** The model that a name means. */
@@ -31,9 +33,16 @@ export class Desk {
     this.#rooms = rooms
   }
 
+  /** Who asks. Every endpoint that is not public has one. */
+  get caller(): Caller {
+    const { caller } = this.envelope
+    if (!caller) throw fail('AUTHENTICATION_FAILED')
+    return caller
+  }
+
   /**
    * The model that this name means, and what its suffix says. From here on the envelope knows the model.
-   * Throws 404, 410, or a 400 that names `model`.
+   * Throws 404, 410, a 400 that names `model`, or a 403 for one that the caller's key may not use.
    */
   model(modality: Modality, name: string): Named {
     const { model, flags, deprecation } = this.catalog.resolve(name, modality)
@@ -41,6 +50,7 @@ export class Desk {
     this.envelope.model = model.id
     this.envelope.modelName = model.name
     this.envelope.deprecation = deprecation
+    requirePermit(this.caller, model)
     return { model, flags, orders: flags.size > 0 ? ordersIn(flags) : null }
   }
 

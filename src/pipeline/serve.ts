@@ -5,11 +5,10 @@ import { fail } from '../core/errors.ts'
 import type { Clock } from '../core/clock.ts'
 import { GAUGES, type Gauge, type PartOf, type RequestOf, type Runnable } from '../core/modality.ts'
 import type { Model } from '../core/model.ts'
-import type { Amount } from '../core/money.ts'
 import type { Usage } from '../core/usage.ts'
 import type { Limits } from '../limits/limits.ts'
-import type { Hold, Ledger } from '../money/ledger.ts'
-import { price, quote } from '../money/price.ts'
+import type { Charge, Hold, Ledger } from '../money/ledger.ts'
+import { price, quote, soundUsage } from '../money/price.ts'
 import { type InvokeRooms, invoke } from './invoke.ts'
 
 export type ServeRooms = InvokeRooms & {
@@ -19,13 +18,14 @@ export type ServeRooms = InvokeRooms & {
 }
 
 /** What a run used and what was charged for it. */
-export type Outcome = { readonly usage: Usage; readonly reasoningTokens: number; readonly cost: Amount }
+export type Outcome = { readonly usage: Usage; readonly reasoningTokens: number; readonly cost: Charge }
 
 /**
  * Serves one run for the caller of the envelope and pushes its parts into the sink.
  *
  * Charged is what the engine says it used; where it does not say, or the run broke off, what the gauge counted of
- * what went into the sink; nothing where nothing did. Never more than was held. The hold ends exactly once, here.
+ * what went into the sink; nothing where nothing did. Never more than was held; where not all that was asked for can be
+ * paid, the request is shortened to what can. The hold ends exactly once, here.
  * Throws what refused or broke the run, after it was settled.
  */
 export async function serve<M extends Runnable>(
@@ -40,32 +40,38 @@ export async function serve<M extends Runnable>(
   const { caller } = envelope
   if (!caller) throw fail('AUTHENTICATION_FAILED')
   const gauge: Gauge<RequestOf<M>, PartOf<M>> = GAUGES[modality]
-  const ceiling = gauge.ceiling(request, model.bounds)
-  const ticket = rooms.limits.admit(caller, model, gauge.weight(request))
+  const { bounds, prices } = model
+  const ceiling = gauge.ceiling(request, bounds)
+  const wanted = quote(prices, ceiling)
+  const admitted = rooms.limits.admit(caller, model, gauge.weight(request), ceiling.outputToken ?? 0)
+  const ticket = admitted instanceof Promise ? await admitted : admitted
   envelope.requests = ticket.requests
   envelope.tokens = ticket.tokens
   if (!ticket.ok) throw ticket.failure
   let hold: Hold
   try {
-    const held = rooms.ledger.hold(envelope.requestId, caller, quote(model.prices, ceiling))
+    const held = rooms.ledger.hold(envelope.requestId, caller, wanted, quote(prices, gauge.floor(request, bounds)))
     hold = held instanceof Promise ? await held : held
   } catch (error) {
     rooms.limits.settle(ticket, 0)
     throw error
   }
   envelope.balance = hold.balance
-  const meter = new Meter(gauge, request)
+  const { amount } = hold
+  const affordable =
+    wanted === null || amount >= wanted ? request : gauge.fit(request, bounds, (shorter) => (quote(prices, shorter) ?? 0n) <= amount)
+  const meter = new Meter(gauge, affordable)
   let finish: Finish | null = null
   let outcome: Outcome
   try {
-    finish = await invoke(rooms, modality, model, request, meter.through(sink), signal, envelope)
+    finish = await invoke(rooms, modality, model, affordable, meter.through(sink), signal, envelope)
   } finally {
-    const usage = finish?.usage ?? meter.usage()
+    const usage = soundUsage(finish?.usage ?? meter.usage(), rooms.ledger.oddUsage)
     const executionMs = Math.round(rooms.clock.tick() - envelope.startedTick)
-    const cost = rooms.ledger.settle(hold, price(model.prices, usage), { model: model.id, modality, executionMs })
+    const cost = rooms.ledger.settle(hold, price(prices, usage), { model: model.id, modality, executionMs })
     rooms.limits.settle(ticket, tokensOf(usage))
     envelope.usage = usage
-    envelope.cost = cost
+    envelope.cost = cost.usd + cost.diem
     outcome = { usage, cost, reasoningTokens: finish?.reasoningTokens ?? 0 }
   }
   return outcome

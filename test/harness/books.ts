@@ -1,38 +1,48 @@
-/** What a Rialto's database says of one request: its usage records and the transfer that paid for it. */
+/** What a Rialto's database says of one request: its usage records and the transfers that paid for it. */
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect } from 'vitest'
 
 export type Charged = {
-  /** The amount of the transfer. */
+  /** The amount of the transfers, all currencies together. */
   readonly amount: number
+  /** The book of the first of them. */
   readonly fromBook: string | null
-  readonly lines: readonly { readonly unit: string; readonly count: number; readonly priceNano: number; readonly amount: number }[]
+  readonly lines: readonly {
+    readonly unit: string
+    readonly count: number
+    readonly priceNano: number
+    readonly amount: number
+    readonly currency: string
+  }[]
 }
 
 /** Null where nothing was settled under this id. */
 export function chargedFor(home: string, requestId: string): Charged | null {
   const db = new DatabaseSync(join(home, 'rialto.db'), { readOnly: true })
   try {
-    const transfer = db
+    const ids = ['DIEM', 'BUNDLED_CREDITS', 'USD'].map((currency) => `settle:${requestId}:${currency}`)
+    const transfers = db
       .prepare(
-        'SELECT transfer.seq, amount, book.id AS from_book FROM transfer LEFT JOIN book ON book.seq = from_book WHERE transfer.id = ?',
+        'SELECT amount, book.id AS from_book FROM transfer LEFT JOIN book ON book.seq = from_book WHERE transfer.id IN (?, ?, ?) ORDER BY transfer.seq',
       )
-      .get(`settle:${requestId}`)
-    if (transfer === undefined) return null
+      .all(...ids)
+    if (transfers.length === 0) return null
     const rows = db
       .prepare(
-        'SELECT unit, count, price_nano, amount FROM usage_record JOIN usage_kind ON usage_kind.seq = kind_seq WHERE transfer_seq = ? ORDER BY line',
+        'SELECT unit, count, price_nano, usage_record.amount, currency FROM usage_record JOIN usage_kind ON usage_kind.seq = kind_seq JOIN transfer ON transfer.seq = transfer_seq WHERE transfer.id IN (?, ?, ?) ORDER BY line',
       )
-      .all(transfer['seq'] ?? 0)
+      .all(...ids)
+    const from = transfers.find((transfer) => transfer['from_book'] !== null)
     return {
-      amount: Number(transfer['amount']),
-      fromBook: transfer['from_book'] === null ? null : String(transfer['from_book']),
+      amount: transfers.reduce((sum, transfer) => sum + Number(transfer['amount']), 0),
+      fromBook: from === undefined ? null : String(from['from_book']),
       lines: rows.map((row) => ({
         unit: String(row['unit']),
         count: Number(row['count']),
         priceNano: Number(row['price_nano']),
         amount: Number(row['amount']),
+        currency: String(row['currency']),
       })),
     }
   } finally {
@@ -48,4 +58,21 @@ export async function charge(home: string, requestId: string): Promise<Charged> 
   const { amount, lines }: Charged = found
   expect(lines.reduce((sum, line) => sum + line.amount, 0)).toBe(amount)
   return found
+}
+
+/** The balance of every book, by its name, and what each currency sums up to. */
+export function booksOf(home: string): { readonly books: ReadonlyMap<string, bigint>; readonly sums: Readonly<Record<string, bigint>> } {
+  const db = new DatabaseSync(join(home, 'rialto.db'), { readOnly: true, readBigInts: true })
+  try {
+    const rows = db.prepare('SELECT id, currency, balance FROM book').all()
+    const sums: Record<string, bigint> = {}
+    const books = new Map<string, bigint>()
+    for (const { id, currency, balance } of rows) {
+      books.set(String(id), BigInt(String(balance)))
+      sums[String(currency)] = (sums[String(currency)] ?? 0n) + BigInt(String(balance))
+    }
+    return { books, sums }
+  } finally {
+    db.close()
+  }
 }

@@ -24,6 +24,10 @@ export const embeddingGauge: Gauge<EmbeddingRequest, EmbeddingPart> = {
     return { inputToken }
   },
 
+  /** A vector costs what its text does: there is nothing to shorten. */
+  floor: (request: EmbeddingRequest, bounds: Bounds): Usage => embeddingGauge.ceiling(request, bounds),
+  fit: (request: EmbeddingRequest): EmbeddingRequest => request,
+
   weight(request: EmbeddingRequest): number {
     let tokens = 0
     for (const input of request.inputs) tokens += typeof input === 'string' ? Math.ceil(input.length / 4) : input.length

@@ -1,5 +1,6 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type TextRequest, escaped, textGauge, textOf } from './text.ts'
+import { LEAST_OUTPUT_TOKENS, type TextRequest, escaped, textGauge, textOf } from './text.ts'
 
 const request = (over: Partial<TextRequest>): TextRequest => ({
   messages: [{ role: 'user', content: 'hello' }],
@@ -45,5 +46,29 @@ describe('what is held for a chat', () => {
 describe('escaped text', () => {
   it.each(['plain', 'a "quote" \\ and \n', 'é 😀 \u2028', ''])('reads back as it was: %j', (text) => {
     expect(textOf(escaped(text))).toBe(text)
+  })
+})
+
+describe('a request that is fitted to what is affordable', () => {
+  it('is the longest that can be paid for, never longer than it was, and as short as the floor at least', () => {
+    const limit = fc.option(fc.integer({ min: 1, max: 9_000 }), { nil: null })
+    fc.assert(
+      fc.property(limit, fc.integer({ min: 1, max: 4 }), fc.nat(40_000), (maxTokens, choices, money) => {
+        const asked = request({ maxTokens, choices })
+        const costs = ({ inputToken = 0, outputToken = 0 }: { inputToken?: number; outputToken?: number }): number =>
+          inputToken + 3 * outputToken
+        fc.pre(costs(textGauge.floor(asked, bounds)) <= money)
+
+        const fitted = textGauge.fit(asked, bounds, (ceiling) => costs(ceiling) <= money)
+
+        const longest = Math.min(maxTokens ?? bounds.maxOutputTokens, bounds.contextTokens)
+        const tokens = fitted.maxTokens ?? 0
+        expect(costs(textGauge.ceiling(fitted, bounds))).toBeLessThanOrEqual(money)
+        expect(tokens).toBeGreaterThanOrEqual(Math.min(LEAST_OUTPUT_TOKENS, longest))
+        expect(tokens).toBeLessThanOrEqual(longest)
+        if (tokens < longest) expect(costs(textGauge.ceiling({ ...fitted, maxTokens: tokens + 1 }, bounds))).toBeGreaterThan(money)
+        expect({ ...fitted, maxTokens }).toEqual(asked)
+      }),
+    )
   })
 })

@@ -168,6 +168,9 @@ export function estimateTokens(text: string): number {
   return Math.floor((text.length - other) / 4) + other
 }
 
+/** An answer of fewer tokens helps nobody, unless that is what was asked for. */
+export const LEAST_OUTPUT_TOKENS = 16
+
 /** Rough measures for limits per minute; corrected by what was used. */
 const BYTES_PER_TOKEN = 4
 const MEDIA_TOKENS = 1_000
@@ -180,9 +183,23 @@ export const textGauge: Gauge<TextRequest, TextPart> = {
     const perMessage = 16
     const text = request.sizeBytes + request.messages.length * perMessage
     const inputToken = request.media > 0 ? bounds.contextTokens : Math.min(bounds.contextTokens, text)
-    // What the caller asks for goes to the engine as it is, so it is held as it is, up to what a model can hold at all.
-    const perChoice = request.maxTokens === null ? bounds.maxOutputTokens : Math.min(request.maxTokens, bounds.contextTokens)
-    return { inputToken, outputToken: perChoice * request.choices }
+    return { inputToken, outputToken: perChoice(request, bounds) * request.choices }
+  },
+
+  floor(request: TextRequest, bounds: Bounds): Usage {
+    return textGauge.ceiling({ ...request, maxTokens: Math.min(LEAST_OUTPUT_TOKENS, perChoice(request, bounds)) }, bounds)
+  },
+
+  fit(request: TextRequest, bounds: Bounds, affords: (ceiling: Usage) => boolean): TextRequest {
+    const longest = perChoice(request, bounds)
+    let fits = Math.min(LEAST_OUTPUT_TOKENS, longest)
+    // Prices only grow with the length, so half of what is left can be ruled out each time.
+    for (let tooLong = longest + 1; tooLong - fits > 1; ) {
+      const middle = Math.floor((fits + tooLong) / 2)
+      if (affords(textGauge.ceiling({ ...request, maxTokens: middle }, bounds))) fits = middle
+      else tooLong = middle
+    }
+    return { ...request, maxTokens: fits }
   },
 
   weight: (request: TextRequest): number => Math.ceil(request.sizeBytes / BYTES_PER_TOKEN) + request.media * MEDIA_TOKENS,
@@ -213,6 +230,10 @@ export const textGauge: Gauge<TextRequest, TextPart> = {
     }
   },
 }
+
+/** What the caller asks for goes to the engine as it is, so it is held as it is, up to what a model can hold at all. */
+const perChoice = ({ maxTokens }: TextRequest, bounds: Bounds): number =>
+  maxTokens === null ? bounds.maxOutputTokens : Math.min(maxTokens, bounds.contextTokens)
 
 function estimateDelta(delta: Delta): number {
   let tokens = 0

@@ -1,14 +1,17 @@
 /**
  * The hot write: settlements in batches, one transaction each, by prepared statements that write several rows at once
  * (kysely would cost ten times as much per row).
- * Invariant: balances and key sums change in the transaction that writes the transfers they sum up, and by those only.
+ * Invariant: balances and sums change in the transaction that writes the transfers they sum up, and by those only.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { Amount } from '../../core/money.ts'
-import type { Bill, Settlement } from '../../core/store.ts'
+import { accountOfBook, bookOf, dayOf, revenueBook } from '../../core/book.ts'
+import { CURRENCIES } from '../../core/money.ts'
+import type { Amount, Currency } from '../../core/money.ts'
+import type { Bill, Settlement, Transfer } from '../../core/store.ts'
 import { MEMORY } from './database.ts'
 import { Names } from './names.ts'
 import { Rows } from './rows.ts'
+import { Sums } from './sums.ts'
 import { WalSync } from './wal-sync.ts'
 
 export class Commits {
@@ -18,22 +21,20 @@ export class Commits {
   readonly #transfers: Rows
   readonly #usage: Rows
   readonly #names: Names
-  readonly #book: StatementSync
-  readonly #spend: StatementSync
+  readonly #sums: Sums
   readonly #disk: WalSync | null
+  #seq = 0
+  #first = 0
 
   /** The schema must be there: statements are prepared against it. */
   constructor(db: DatabaseSync, path: string) {
     this.#db = db
     this.#last = db.prepare('select max(seq) as seq from transfer')
     this.#known = db.prepare('select seq from transfer where id = ?')
-    this.#transfers = new Rows(db, 'transfer', 7, 'on conflict (id) do nothing')
-    this.#usage = new Rows(db, 'usage_record', 6)
+    this.#transfers = new Rows(db, 'transfer (seq, id, at, payer_seq, from_book, to_book, amount, kind)', 'on conflict (id) do nothing')
+    this.#usage = new Rows(db, 'usage_record')
     this.#names = new Names(db)
-    this.#book = db.prepare('update book set balance = balance + ? where seq = ?')
-    this.#spend = db.prepare(
-      'insert into key_spend (key_id, spent) values (?, ?) on conflict (key_id) do update set spent = spent + excluded.spent',
-    )
+    this.#sums = new Sums(db, this.#names)
     this.#disk = path === MEMORY ? null : new WalSync(path)
   }
 
@@ -65,68 +66,95 @@ export class Commits {
   }
 
   #unknown(settlements: readonly Settlement[]): Settlement[] {
-    const ids = new Set<string>()
+    const seen = new Set<string>()
     return settlements.filter((settlement) => {
-      const id = idOf(settlement)
-      if (ids.has(id) || this.#known.get(id)) return false
-      ids.add(id)
+      const ids = settlement.kind === 'settle' ? settleIds(settlement.requestId) : [settlement.id]
+      if (ids.some((id) => seen.has(id) || this.#known.get(id))) return false
+      for (const id of ids) seen.add(id)
       return true
     })
   }
 
   /** False, and the transaction is to be rolled back, where a transfer was there already. */
   #insert(settlements: readonly Settlement[]): boolean {
-    const books = new Map<string, Amount>()
-    const spends = new Map<string, Amount>()
-    let seq = Number(this.#last.get()?.['seq'] ?? 0)
+    this.#first = Number(this.#last.get()?.['seq'] ?? 0)
+    this.#seq = this.#first
     this.#transfers.begin()
     this.#usage.begin()
+    this.#sums.begin()
     for (const settlement of settlements) {
-      this.#insertTransfer(++seq, settlement)
-      if (settlement.kind === 'settle') this.#insertUsage(seq, settlement)
-      const { fromBook, toBook, amount } = settlement
-      if (amount === 0n) continue
-      add(books, fromBook, -amount)
-      add(books, toBook, amount)
-      if (settlement.kind === 'settle') add(spends, settlement.keyId, amount)
+      if (settlement.kind === 'settle') this.#insertBill(settlement)
+      else this.#insertTransfer(settlement)
     }
     this.#usage.end()
-    if (this.#transfers.end() !== settlements.length) return false
-    for (const [id, delta] of books) {
-      if (Number(this.#book.run(delta, this.#names.book(id)).changes) !== 1) throw new Error('a book is gone')
-    }
-    for (const [id, delta] of spends) this.#spend.run(id, delta)
+    if (this.#transfers.end() !== this.#seq - this.#first) return false
+    this.#sums.end()
     return true
   }
 
-  #insertTransfer(seq: number, settlement: Settlement): void {
-    const { amount } = settlement
-    const moves = settlement.kind !== 'settle' || amount !== 0n
-    this.#transfers.add7(
-      seq,
-      idOf(settlement),
-      settlement.at,
-      moves ? this.#names.book(settlement.fromBook) : null,
-      moves ? this.#names.book(settlement.toBook) : null,
-      amount,
-      settlement.kind,
-    )
+  #insertTransfer({ id, at, currency, fromBook, toBook, amount, kind }: Transfer): void {
+    const accountId = accountOfBook(toBook) ?? accountOfBook(fromBook)
+    const payer = accountId === null ? null : this.#names.payer(accountId)
+    const from = this.#names.book(fromBook, currency)
+    const to = this.#names.book(toBook, currency)
+    this.#transfers.add8(++this.#seq, id, at, payer, from, to, amount, kind)
+    this.#sums.book(fromBook, currency, -amount)
+    this.#sums.book(toBook, currency, amount)
   }
 
-  #insertUsage(seq: number, bill: Bill): void {
-    const { lines, executionMs } = bill
+  /** A transfer per currency; nearly always there is one. */
+  #insertBill(bill: Bill): void {
+    const { lines } = bill
+    const first = lines[0]?.currency ?? 'USD'
+    let amount = 0n
+    let mixed = false
+    for (const line of lines) {
+      amount += line.amount
+      if (line.currency !== first) mixed = true
+    }
+    if (!mixed) {
+      this.#insertCharge(bill, first, amount)
+      return
+    }
+    for (const currency of CURRENCIES) {
+      let part = 0n
+      let any = false
+      for (const line of lines)
+        if (line.currency === currency) {
+          part += line.amount
+          any = true
+        }
+      if (any) this.#insertCharge(bill, currency, part)
+    }
+  }
+
+  #insertCharge(bill: Bill, currency: Currency, amount: Amount): void {
+    const { at, accountId, lines, executionMs, diemDay } = bill
+    const seq = ++this.#seq
+    const payer = this.#names.payer(accountId)
+    const id = settleId(bill.requestId, currency)
+    if (amount === 0n) this.#transfers.add8(seq, id, at, payer, null, null, amount, 'settle')
+    else {
+      const from = this.#names.book(bookOf(accountId, currency, diemDay), currency)
+      const to = this.#names.book(revenueBook(currency), currency)
+      this.#transfers.add8(seq, id, at, payer, from, to, amount, 'settle')
+      this.#sums.charge(bill, currency, amount)
+    }
+    const day = dayOf(at)
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i]
-      if (line) this.#usage.add6(seq, i, this.#names.usageKind(bill, line), line.count, line.amount, executionMs)
+      if (line?.currency !== currency) continue
+      const kind = this.#names.usageKind(bill, line)
+      this.#usage.add8(payer, at, seq, i, kind, line.count, line.amount, executionMs)
+      this.#sums.usage(payer, day, kind, line.count, line.amount)
     }
   }
 }
 
-/** The id of the transfer that settles a request. */
-export const settleId = (requestId: string): string => `settle:${requestId}`
+/** The id of the transfer that settles a request in one currency. */
+const settleId = (requestId: string, currency: Currency): string => `settle:${requestId}:${currency}`
 
-const idOf = (settlement: Settlement): string => (settlement.kind === 'settle' ? settleId(settlement.requestId) : settlement.id)
+export const settleIds = (requestId: string): string[] => CURRENCIES.map((currency) => settleId(requestId, currency))
 
-function add(sums: Map<string, Amount>, id: string, delta: Amount): void {
-  sums.set(id, (sums.get(id) ?? 0n) + delta)
-}
+/** The request of a charge, out of the id of its transfer. */
+export const requestOf = (transferId: string): string => transferId.slice('settle:'.length, transferId.lastIndexOf(':'))

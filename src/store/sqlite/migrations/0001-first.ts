@@ -1,22 +1,17 @@
-/** The SQLite schema, one step per release that changes it. A step that has shipped is never edited. */
+/** Accounts, keys, transfers between books, usage, and the log of refusals. */
 import { sql } from 'kysely'
 import type { Kysely } from 'kysely'
-import type { Migration, MigrationProvider } from 'kysely/migration'
-
-/** In code rather than in a scanned folder: what runs is what was reviewed. Names sort in the order they apply. */
-export const provider: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRATIONS) }
+import type { Migration } from 'kysely/migration'
 
 /** Columns hold what they say or the write fails: SQLite would otherwise turn an overflowing sum into a float. */
 const STRICT = sql`strict`
 const STRICT_CLUSTERED = sql`strict, without rowid`
 
-const MIGRATIONS: Record<string, Migration> = {
-  '0001-first': {
-    async up(db: Kysely<unknown>) {
-      await accountsAndKeys(db)
-      await money(db)
-      await refusals(db)
-    },
+export const first: Migration = {
+  async up(db: Kysely<unknown>) {
+    await accountsAndKeys(db)
+    await money(db)
+    await refusals(db)
   },
 }
 
