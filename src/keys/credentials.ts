@@ -3,6 +3,9 @@ import { MAX_KEY_CHARS } from './secret-key.ts'
 
 const SCHEME = 'bearer '
 
+/** The longest `Authorization` header that is nothing but a key. */
+export const MAX_HEADER_CHARS = SCHEME.length + MAX_KEY_CHARS
+
 /**
  * The key in the raw values of the headers `Authorization` and `x-api-key`, or null where there is none or it cannot be
  * one. Where both are there, `Authorization` counts.

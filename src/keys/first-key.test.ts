@@ -3,22 +3,28 @@ import { describe, expect, it } from 'vitest'
 import type { Caller } from '../core/call.ts'
 import type { AccountRow, KeyRow, Store } from '../core/store.ts'
 import { ensureFirstKey, OPERATOR_ACCOUNT, OPERATOR_PLAN } from './first-key.ts'
+import { standing } from './keys.fixture.ts'
 import { Keys } from './keys.ts'
 
-const clock = { now: () => 1_763_880_000_000, tick: () => 0, id: () => 'x' }
+const { clock } = standing()
 const CHOSEN = 'chosen-by-the-operator'
 
+type Needed = 'account' | 'insertAccount' | 'replaceAccount' | 'keyByHash' | 'key' | 'countKeys' | 'insertKey' | 'replaceKey' | 'touchKeys'
+
 /** Accounts and keys in memory, with the guarantees of the store suite; money never comes into it. */
-class MemoryStore implements Pick<Store, 'account' | 'insertAccount' | 'keyByHash' | 'countKeys' | 'insertKey' | 'replaceKey'> {
+class MemoryStore implements Pick<Store, Needed> {
   readonly accounts = new Map<string, AccountRow>()
   readonly keys = new Map<string, KeyRow>()
 
   account = (id: string) => Promise.resolve(this.accounts.get(id) ?? null)
-  insertAccount = (row: AccountRow) => Promise.resolve(void (this.accounts.has(row.id) || this.accounts.set(row.id, row)))
+  insertAccount = (row: AccountRow) => Promise.resolve(!this.accounts.has(row.id) && !!this.accounts.set(row.id, row))
+  replaceAccount = (row: AccountRow) => Promise.resolve(void (this.accounts.has(row.id) && this.accounts.set(row.id, row)))
   keyByHash = (hash: string) => Promise.resolve([...this.keys.values()].find((row) => row.hash === hash) ?? null)
+  key = (id: string) => Promise.resolve(this.keys.get(id) ?? null)
   countKeys = () => Promise.resolve(this.keys.size)
   insertKey = (row: KeyRow) => Promise.resolve(!this.keys.has(row.id) && !!this.keys.set(row.id, row))
   replaceKey = (row: KeyRow) => Promise.resolve(void (this.keys.has(row.id) && this.keys.set(row.id, row)))
+  touchKeys = () => Promise.resolve()
 }
 
 const start = (store: MemoryStore, fromEnv: string | null = null) => ensureFirstKey(store, { fromEnv, clock })
@@ -95,6 +101,17 @@ describe('a key from the environment', () => {
     await start(store, CHOSEN)
 
     expect(await comesIn(store, CHOSEN)).toMatchObject({ scope: 'ADMIN' })
+  })
+
+  it('opens the account of the operator again where it was closed', async () => {
+    const store = new MemoryStore()
+    await start(store, CHOSEN)
+    for (const [id, row] of store.accounts) store.accounts.set(id, { ...row, closedAt: 1 })
+    expect(await comesIn(store, CHOSEN)).toBeNull()
+
+    await start(store, CHOSEN)
+
+    expect(await comesIn(store, CHOSEN)).not.toBeNull()
   })
 
   it('may be the one that was generated at the first start; an earlier one from the environment then ends', async () => {

@@ -9,9 +9,9 @@ export const OPERATOR_PLAN = 'operator'
 
 /** Fixed ids, so that processes that start at the same time agree on one row. */
 const GENERATED_KEY = 'first'
-const ENVIRONMENT_KEY = 'environment'
+export const ENVIRONMENT_KEY = 'environment'
 
-type FirstKeyStore = Pick<Store, 'insertAccount' | 'countKeys' | 'keyByHash' | 'insertKey' | 'replaceKey'>
+type FirstKeyStore = Pick<Store, 'account' | 'insertAccount' | 'replaceAccount' | 'countKeys' | 'keyByHash' | 'insertKey' | 'replaceKey'>
 
 export type FirstKeyOptions = {
   /** The key that the operator chose, or null; 16 to 256 visible ASCII characters, checked when it is read. */
@@ -25,9 +25,10 @@ export type FirstKeyOptions = {
  * Returns a key only when it was made just now: it can be shown this once.
  */
 export async function ensureFirstKey(store: FirstKeyStore, { fromEnv, clock }: FirstKeyOptions): Promise<SecretKey | null> {
-  const account: AccountRow = { id: OPERATOR_ACCOUNT, name: 'Operator', plan: OPERATOR_PLAN, creditNano: null, createdAt: clock.now() }
-  await store.insertAccount(account)
+  await store.insertAccount(operatorRow(clock))
   if (fromEnv !== null) {
+    const account = await store.account(OPERATOR_ACCOUNT)
+    if (account !== null && account.closedAt !== null) await store.replaceAccount({ ...account, closedAt: null })
     await ensureEnvironmentKey(store, new SecretKey(fromEnv), clock)
     return null
   }
@@ -57,6 +58,17 @@ function blank(): Pick<KeyRow, 'hash' | 'last6'> {
   return { hash, last6 }
 }
 
+const operatorRow = (clock: Clock): AccountRow => ({
+  id: OPERATOR_ACCOUNT,
+  name: 'Operator',
+  plan: OPERATOR_PLAN,
+  creditNano: null,
+  diemAllowanceNano: 0n,
+  wallet: null,
+  createdAt: clock.now(),
+  closedAt: null,
+})
+
 const adminRow = (id: string, key: SecretKey, description: string, clock: Clock): KeyRow => ({
   id,
   accountId: OPERATOR_ACCOUNT,
@@ -64,8 +76,12 @@ const adminRow = (id: string, key: SecretKey, description: string, clock: Clock)
   last6: key.last6,
   scope: 'ADMIN',
   description,
-  spendCapNano: null,
+  caps: { period: 'EPOCH', usd: null, diem: null },
+  capVcuNano: null,
+  modelPrivacy: 'ALL',
+  models: null,
   createdAt: clock.now(),
   expiresAt: null,
   revokedAt: null,
+  lastUsedAt: null,
 })
