@@ -6,6 +6,7 @@ import { fail } from '../core/errors.ts'
 import { MODALITIES } from '../core/modality.ts'
 import type { Modality } from '../core/modality.ts'
 import type { Deployment, Model } from '../core/model.ts'
+import type { PriceRow } from '../core/store.ts'
 import { buildModel } from './build.ts'
 import type { ModelEntry, NamesFile } from './entry.ts'
 import { Names } from './names.ts'
@@ -16,6 +17,7 @@ import type { Item, KnownEngine } from './shelf.ts'
 import { NO_FLAGS, readSuffix } from './suffix.ts'
 import { Sunsets } from './sunsets.ts'
 import { shuffled } from './turns.ts'
+import { PriceVersions } from './versions.ts'
 
 export type CatalogOptions = {
   readonly entries: readonly ModelEntry[]
@@ -53,6 +55,9 @@ export class Catalog {
   readonly #lists = new Map<string, readonly PublicModel[]>()
   #version = 0
   #endsAt = -Infinity
+  readonly #prices = new PriceVersions()
+  /** When the next prices begin: until then those of the shelf are right. */
+  #pricesAt = Infinity
 
   /** Throws a `CatalogProblem`, one sentence for the operator, where the data cannot be served as it is. */
   constructor(options: CatalogOptions) {
@@ -104,6 +109,8 @@ export class Catalog {
    * a suffix that is not one.
    */
   resolve(name: string, modality: Modality): Resolved {
+    // One comparison where no price is planned, which is nearly always.
+    if (this.#pricesAt !== Infinity) this.#reprice()
     const exact = this.#shelf.byId.get(name)
     if (exact !== undefined && exact.model.modality === modality && exact.model.sunset === null) return this.#plainOf(exact)
     return this.#resolveName(name, modality)
@@ -118,6 +125,27 @@ export class Catalog {
     if (!item) return []
     const { ready, spread } = this.#shelf.current(item)
     return spread ? shuffled(ready, this.#random) : ready
+  }
+
+  /** A configured or found model by its id, at the prices of the moment; null where there is none. */
+  model(id: string): Model | null {
+    this.#settle()
+    return this.#shelf.byId.get(id)?.model ?? null
+  }
+
+  /**
+   * Prices that an operator set, in the order that they were: those of the store at the start, and each new one once it is
+   * written. From the moment they begin, and at once for those that have begun, names lead to models at these prices.
+   */
+  addPrices(rows: readonly PriceRow[]): void {
+    if (rows.length === 0) return
+    this.#prices.add(rows)
+    this.#pricesAt = -Infinity
+  }
+
+  /** How many prices were ever set. */
+  get pricesSet(): number {
+    return this.#prices.size
   }
 
   /** What an engine answered when it was asked whether it is there. */
@@ -158,7 +186,7 @@ export class Catalog {
 
   #plainOf(item: Item): Resolved {
     let plain = this.#plain.get(item)
-    if (!plain) {
+    if (!plain || plain.model !== item.model) {
       plain = { model: item.model, flags: NO_FLAGS, deprecation: null }
       this.#plain.set(item, plain)
     }
@@ -200,8 +228,16 @@ export class Catalog {
     return shown
   }
 
-  /** Drops what was worked out before the engines, the breakers or the date changed. */
+  #reprice(): void {
+    const now = this.#clock.now()
+    if (now < this.#pricesAt) return
+    this.#pricesAt = this.#prices.next(now)
+    this.#shelf.reprice((model) => this.#prices.at(model, this.#clock.now()))
+  }
+
+  /** Drops what was worked out before the engines, the breakers, the prices or the date changed. */
   #settle(): void {
+    if (this.#pricesAt !== Infinity) this.#reprice()
     this.#shelf.refresh()
     if (this.#version === this.#shelf.version && this.#clock.now() < this.#endsAt) return
     this.#version = this.#shelf.version

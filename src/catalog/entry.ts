@@ -194,8 +194,15 @@ export const engineEntry = engineFields.refine(({ kind, baseUrl }) => kind === '
 export type EngineEntry = z.infer<typeof engineEntry>
 export const enginesFile = z.array(engineEntry)
 
-/** The most per minute; null is no limit. */
-const limit = z.strictObject({ rpm: z.int().positive().nullable().default(null), tpm: z.int().positive().nullable().default(null) })
+/** The most requests and tokens per minute and requests per UTC day; null is no limit. */
+const most = z.int().positive().nullable().default(null)
+const limit = z.strictObject({ rpm: most, tpm: most, rpd: most })
+/** Of what runs no model, so that it has neither tokens nor records; the API's own numbers where a plan says nothing. */
+const actionLimit = (rpm: number) =>
+  z
+    .strictObject({ rpm: z.int().positive().nullable() })
+    .prefault({ rpm })
+    .transform((row) => ({ ...row, tpm: null, rpd: null }))
 const plan = z.strictObject({
   text: z.strictObject({ XS: limit, S: limit, M: limit, L: limit }),
   embedding: limit,
@@ -206,6 +213,8 @@ const plan = z.strictObject({
   asr: limit,
   music: limit,
   video: limit,
+  videoRetrieve: actionLimit(120),
+  createKey: actionLimit(20),
 })
 export const plansFile = z.record(z.string().regex(/^[a-z][a-z0-9-]{0,31}$/), plan)
 export type PlansFile = z.infer<typeof plansFile>

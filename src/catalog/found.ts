@@ -45,7 +45,7 @@ export function listable(models: readonly EngineModel[]): ReadonlyMap<string, En
   return out
 }
 
-/** A model at no price, as private as its engine. */
+/** A model at no price, as private as its engine. Who sells access to it sets one (`POST /admin/prices`). */
 export function foundModel(id: string, engine: { readonly id: string; readonly privacy: Privacy }, found: EngineModel): Model {
   const contextTokens = found.contextTokens ?? CONTEXT_TOKENS
   const text = found.modality !== 'embedding'

@@ -14,9 +14,10 @@ const MILLION = 6
 
 /**
  * The nano-dollars of one unit when ten to the `power` units cost `usd` dollars, or null where that is not whole.
- * A number prints as the shortest decimal that it was read from, so what is computed with is what the file says.
+ * A number prints as the shortest decimal that it was read from, so what is computed with is what the file says. A string
+ * must be a decimal without a sign.
  */
-export function nanoPerUnit(usd: number, power: number): bigint | null {
+export function nanoPerUnit(usd: number | string, power: number): bigint | null {
   const [mantissa = '0', exponent = '0'] = String(usd).split('e')
   const [whole = '0', fraction = ''] = mantissa.split('.')
   const digits = BigInt(whole + fraction)

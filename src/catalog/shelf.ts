@@ -21,7 +21,10 @@ export type KnownEngine = {
 
 /** A model and what was last worked out about it. */
 export type Item = {
-  readonly model: Model
+  /** As the files or its engine have it. */
+  readonly listed: Model
+  /** The same at the prices of the moment. Replaced, never changed: who began with one goes on with it. */
+  model: Model
   /** Nobody configured it: an engine says it has it. */
   readonly found: boolean
   readonly sandbox: boolean
@@ -69,6 +72,8 @@ export class Shelf {
   #lapsesAt = Infinity
   #found: readonly Item[] = []
   readonly #clock: Clock
+  /** What a model is sold at now. */
+  #priced: (model: Model) => Model = (model) => model
 
   /** Throws a `CatalogProblem` for an id that is there twice, an engine that is not, and a broken promise of privacy. */
   constructor(models: readonly Model[], engines: readonly KnownEngine[], clock: Clock) {
@@ -79,7 +84,7 @@ export class Shelf {
     }
     this.#configured = models.map((model) => {
       this.#check(model)
-      const item = itemOf(model, false)
+      const item = itemOf(model, model, false)
       this.byId.set(model.id, item)
       for (const deployment of model.deployments) this.#covered.add(keyOf(deployment))
       return item
@@ -110,6 +115,13 @@ export class Shelf {
     state.up = true
     state.models = models
     if (!same) this.#restock()
+    this.version++
+  }
+
+  /** Prices have changed: `priced` gives each model as it is sold from now on. */
+  reprice(priced: (model: Model) => Model): void {
+    this.#priced = priced
+    for (const item of this.items()) item.model = priced(item.listed)
     this.version++
   }
 
@@ -200,7 +212,8 @@ export class Shelf {
         if (this.#covered.has(keyOf({ engine: engine.id, model: model.name }))) continue
         const id = this.byId.has(model.name) ? long : model.name
         if (this.byId.has(id)) continue
-        const item = itemOf(foundModel(id, engine, model), true)
+        const listed = foundModel(id, engine, model)
+        const item = itemOf(listed, this.#priced(listed), true)
         this.byId.set(id, item)
         this.#alias(long, item)
         if (id.endsWith(LATEST)) this.#alias(id.slice(0, -LATEST.length), item)
@@ -217,7 +230,8 @@ export class Shelf {
 
 const LATEST = ':latest'
 
-const itemOf = (model: Model, found: boolean): Item => ({
+const itemOf = (listed: Model, model: Model, found: boolean): Item => ({
+  listed,
   model,
   found,
   sandbox: model.deployments.some(({ engine }) => engine === SANDBOX),

@@ -160,16 +160,31 @@ describe('the shipped catalogue', () => {
   })
 
   it('has the contract’s limits', () => {
-    const { default: plan, operator } = shippedPlans()
+    const { default: plan, partner, operator } = shippedPlans()
 
-    expect(plan?.text).toEqual({
-      XS: { rpm: 500, tpm: 1_000_000 },
-      S: { rpm: 75, tpm: 750_000 },
-      M: { rpm: 50, tpm: 750_000 },
-      L: { rpm: 20, tpm: 500_000 },
+    const tiers = (of: typeof plan) =>
+      Object.fromEntries(Object.entries(of?.text ?? {}).map(([tier, { rpm, tpm, rpd }]) => [tier, [rpm, tpm, rpd]]))
+    expect(tiers(plan)).toEqual({ XS: [500, 1_000_000, null], S: [75, 750_000, null], M: [50, 750_000, null], L: [20, 500_000, null] })
+    expect(tiers(partner)).toEqual({
+      XS: [500, 2_000_000, null],
+      S: [150, 1_500_000, null],
+      M: [100, 1_500_000, null],
+      L: [60, 1_000_000, null],
     })
-    expect([plan?.image.rpm, plan?.tts.rpm, plan?.asr.rpm, plan?.embedding.rpm, plan?.video.rpm]).toEqual([20, 60, 60, 500, 40])
-    expect(operator?.text.L).toEqual({ rpm: null, tpm: null })
+    const others = (of: typeof plan) => [
+      of?.image.rpm,
+      of?.tts.rpm,
+      of?.asr.rpm,
+      of?.embedding.rpm,
+      of?.video.rpm,
+      of?.videoRetrieve.rpm,
+      of?.createKey.rpm,
+    ]
+    expect([others(plan), others(partner)]).toEqual([
+      [20, 60, 60, 500, 40, 120, 20],
+      [60, 120, 120, 500, 40, 120, 20],
+    ])
+    expect(operator?.text.L).toEqual({ rpm: null, tpm: null, rpd: null })
   })
 
   it('shows every model in the public shape', () => {

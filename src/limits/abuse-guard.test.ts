@@ -1,11 +1,10 @@
 /** Who fails too often waits; nobody else does. */
 import { describe, expect, it } from 'vitest'
-import type { Caller } from '../core/call.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { RefusalRow } from '../core/store.ts'
-import { AbuseGuard, BLOCK_MS, MAX_OFFENDERS, WINDOW_MS } from './abuse-guard.ts'
+import { AbuseGuard, BLOCK_MS, MAX_OFFENDERS, UNSUPPORTED_FEATURE, WINDOW_MS } from './abuse-guard.ts'
 
-const callerOf = (keyId = 'k1', plan = 'default'): Caller => ({ accountId: 'a1', keyId, scope: 'INFERENCE', plan, spendCapNano: null })
+const callerOf = (keyId = 'k1', plan = 'default') => ({ accountId: 'a1', keyId, plan })
 
 function setUp() {
   const time = { ms: 0 }
@@ -30,7 +29,7 @@ describe('a key that fails', () => {
     expect(guard.refusal(callerOf())).toMatchObject({
       code: 'RATE_LIMIT_EXCEEDED',
       retryAfterMs: BLOCK_MS,
-      message: expect.stringContaining('More than 20 requests failed'),
+      message: 'Too many failed attempts (> 20) resulting in a non-success status code. Please wait 30s and try again.',
     })
     time.ms += BLOCK_MS
     expect(guard.refusal(callerOf())).toBeNull()
@@ -79,6 +78,16 @@ describe('a key that fails', () => {
     },
   )
 
+  it('by a limit, a wrong field or a missing name is to blame, by a code of any kind', () => {
+    for (const code of ['RATE_LIMIT_EXCEEDED', 'INVALID_REQUEST', 'MODEL_NOT_FOUND', 'PAYLOAD_TOO_LARGE', 'UNAUTHORIZED'] as const) {
+      const { guard, failTimes } = setUp()
+
+      failTimes(21, callerOf(), code)
+
+      expect(guard.refusal(callerOf())).not.toBeNull()
+    }
+  })
+
   it('and is the operator is never refused', () => {
     const { guard, failTimes } = setUp()
     const operator = callerOf('k1', 'operator')
@@ -96,6 +105,32 @@ describe('a key that fails', () => {
     failTimes(1, callerOf('one-more'))
 
     expect(guard.refusal(callerOf('early'))).not.toBeNull()
+  })
+})
+
+describe('a key that asks models for features they lack', () => {
+  const lacking = { model: 'm', internal: UNSUPPORTED_FEATURE }
+
+  it('is refused from the 11th such request within 30 s, for 30 s, and that is noted with the model', () => {
+    const { guard, rows, time } = setUp()
+    for (let i = 0; i < 10; i++) guard.count(callerOf(), 'INVALID_REQUEST', lacking)
+    expect(guard.refusal(callerOf())).toBeNull()
+
+    guard.count(callerOf(), 'INVALID_REQUEST', lacking)
+
+    expect(guard.refusal(callerOf())).toMatchObject({ code: 'RATE_LIMIT_EXCEEDED', message: expect.stringContaining('does not support') })
+    expect(rows).toEqual([{ at: 1_000, accountId: 'a1', keyId: 'k1', model: 'm', kind: 'UNSUPPORTED_FEATURE_REQUESTS' }])
+    time.ms = BLOCK_MS
+    expect(guard.refusal(callerOf())).toBeNull()
+  })
+
+  it('is not refused for them sooner when other requests failed as well', () => {
+    const { guard, failTimes } = setUp()
+
+    failTimes(9)
+    for (let i = 0; i < 10; i++) guard.count(callerOf(), 'INVALID_REQUEST', lacking)
+
+    expect(guard.refusal(callerOf())).toBeNull()
   })
 })
 
