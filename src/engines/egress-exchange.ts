@@ -71,6 +71,10 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
     this.#connection.send(this, this.#head, this.#request.body)
   }
 
+  get download(): boolean {
+    return this.#request.range !== undefined
+  }
+
   /** Bytes came. All of them reach the receiver before it is flushed once. */
   read(bytes: Buffer): void {
     this.#answering = true
@@ -82,7 +86,7 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
 
   head(status: number, headers: UpstreamHeaders): void {
     this.#headed = true
-    if (status >= 300) {
+    if (status >= 300 && this.#request.anyStatus !== true) {
       this.#refused = { status, headers, text: '' }
       return
     }

@@ -5,7 +5,7 @@
 import type { Signal } from '../core/cancel.ts'
 import { fail } from '../core/errors.ts'
 import { Exchange } from './egress-exchange.ts'
-import { Heads } from './egress-head.ts'
+import { Heads, type RangeFields } from './egress-head.ts'
 import { type SocketOptions, Sockets } from './egress-sockets.ts'
 import type { UpstreamHeaders } from './upstream-error.ts'
 
@@ -28,6 +28,10 @@ export type EgressRequest = {
   readonly body?: string | Buffer
   readonly accept: string
   readonly signal: Signal
+  /** Of a download: which bytes are wanted, and who asks. Its answer's head has the fields that downloads look at. */
+  readonly range?: RangeFields
+  /** Whether an answer of any status is handed to the receiver; without it one that is no success is a `Failure`. */
+  readonly anyStatus?: boolean
   /** Milliseconds from now until the first byte of the answer's body, and between two of its reads. */
   readonly firstByteMs: number
   readonly stallMs: number
