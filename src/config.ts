@@ -13,19 +13,26 @@ import {
   plansFile,
 } from './catalog/entry.ts'
 import { readFile } from './catalog/read.ts'
-import { type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
+import { type ChainFile, chainFile, chainProblem } from './chain/settings.ts'
+import { StartError, type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
 import { type RawFiles, readFiles } from './start/files.ts'
 
 /** Bounds of the server, in bytes and milliseconds: `server.json`. */
 const serverFile = z.strictObject({
   maxBodyBytes: z.int().min(1_024).max(1_073_741_824),
+  /** All bodies that are worked on together. */
   maxBodiesBytes: z.int().min(1_024),
+  /** Requests that are worked on together. */
+  maxRequests: z.int().min(1),
   bodyMs: z.int().min(1_000),
   idleMs: z.int().min(1_000),
   pingMs: z.int().min(100),
   firstByteMs: z.int().min(100),
   stallMs: z.int().min(100),
   shutdownMs: z.int().min(0),
+  /** For how many days refusals and the audit are kept; 0 is for ever. */
+  refusalDays: z.int().min(0),
+  auditDays: z.int().min(0),
 })
 export type ServerBounds = z.infer<typeof serverFile>
 
@@ -45,6 +52,7 @@ export type Config = Settings & {
   readonly models: readonly ModelEntry[]
   readonly names: NamesFile
   readonly plans: PlansFile
+  readonly chain: ChainFile
   readonly engines: readonly EngineConfig[]
   readonly systemPrompt: string
 }
@@ -61,15 +69,19 @@ export const about = (): z.infer<typeof packageFile> => packageFile.parse(JSON.p
 export function loadConfig(env: Environment = process.env): Config {
   const settings = settingsOf(env)
   const files = readFiles(join(ROOT, 'config'), settings.overlay)
-  return Object.freeze({ ...settings, ...about(), ...checked(files), engines: enginesOf(files, env), systemPrompt: files.systemPrompt })
+  const read = checked(files)
+  const problem = chainProblem(read.chain, settings)
+  if (problem !== null) throw new StartError(problem)
+  return Object.freeze({ ...settings, ...about(), ...read, engines: enginesOf(files, env), systemPrompt: files.systemPrompt })
 }
 
-function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server'> {
+function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server' | 'chain'> {
   return {
     models: readFile(modelsFile, files.models, 'models/*.json'),
     names: readFile(namesFile, files.names, 'names.json'),
     plans: readFile(plansFile, files.plans, 'plans.json'),
     server: readFile(serverFile, files.server, 'server.json'),
+    chain: readFile(chainFile, files.chain, 'chain.json'),
   }
 }
 

@@ -6,8 +6,11 @@ import type { Desk } from '../pipeline/desk.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
-/** Whom an endpoint serves: anybody, any valid key, or keys of the administrator only. */
-export type Scope = 'public' | KeyScope
+/**
+ * Whom an endpoint serves: anybody, any valid key, keys that administer their own account (`ADMIN`), or of those only the ones of
+ * the account that runs the server (`OPERATOR`).
+ */
+export type Scope = 'public' | KeyScope | 'OPERATOR'
 
 export type Input<Query, Body> = {
   /** Values of the `{names}` in the path, URL-decoded. A name at the end of the path takes the rest, slashes included. */
@@ -16,14 +19,35 @@ export type Input<Query, Body> = {
   readonly body: Body
   /** The size of the body as it came, in bytes. */
   readonly bodyBytes: number
+  /** The file of a form; null where none was sent. */
+  readonly file: FormFile | null
   /** The request's headers by their lower-case names. Credentials among them have been checked already. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
+/** A file as it was sent. Its name is content, as its bytes are. */
+export type FormFile = { readonly name: string; readonly bytes: Buffer }
+
+/** A form's file: the name of its field, and how large it may be. */
+export type FormRules = { readonly file: string; readonly maxBytes: number }
+
 export type Reply =
-  | { readonly type: 'json'; readonly status?: number; readonly body: unknown }
-  | { readonly type: 'text'; readonly status?: number; readonly contentType: string; readonly body: string }
+  | { readonly type: 'json'; readonly status?: number; readonly body: unknown; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly type: 'text'
+      readonly status?: number
+      readonly contentType: string
+      readonly body: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
   | { readonly type: 'file'; readonly contentType: string; readonly path: string }
+  | { readonly type: 'bytes'; readonly contentType: string; readonly body: Buffer }
+  | {
+      readonly type: 'stream'
+      readonly contentType: string
+      readonly headers?: Readonly<Record<string, string>>
+      readonly write: (out: ByteSink) => Promise<void>
+    }
   | { readonly type: 'events'; readonly write: (out: EventSink) => Promise<void> }
 
 /**
@@ -38,6 +62,15 @@ export type EventSink = {
   send(events: string): void | Promise<void>
 }
 
+/**
+ * Where an answer of unknown length goes, piece by piece. Nothing is sent before the first piece, so a failure until then
+ * still gets its status; after one that comes later the connection is cut, which is how a reader learns that it is not whole.
+ */
+export type ByteSink = {
+  /** Text goes out as UTF-8. Returns a promise to wait for when the caller is slow; throws when the caller has gone. */
+  send(piece: string | Buffer): void | Promise<void>
+}
+
 export type Endpoint<Query = unknown, Body = unknown> = {
   readonly method: Method
   /** Below the base URL, such as `/models/{id}`. */
@@ -50,6 +83,23 @@ export type Endpoint<Query = unknown, Body = unknown> = {
   readonly scope: Scope
   readonly query?: z.ZodType<Query>
   readonly body?: z.ZodType<Body>
+  /**
+   * Instead of `body`: takes the body's bytes as they came, whatever their content type, up to so many. For what is signed
+   * byte by byte; `input.body` is then a Buffer, empty where none was sent.
+   */
+  readonly raw?: { readonly maxBytes: number }
+  /**
+   * Instead of JSON: takes a form (`multipart/form-data`) of text fields, which `body` checks, and one file, which is
+   * `input.file`. Of a field whose name ends in `[]` the values are a list.
+   */
+  readonly form?: FormRules
+  /**
+   * What the operator sets up for it, in a sentence that names the settings. Until then it answers `NOT_CONFIGURED`, to
+   * its example as well.
+   */
+  readonly needs?: string
+  /** Whether it runs models, which costs: then a wallet may pay for it, where wallets may. */
+  readonly charged?: true
   /** The successful answers by content type; a schema for the JSON ones. */
   readonly answers: Readonly<Record<string, { readonly description: string; readonly schema?: z.ZodType }>>
   /** A request that works on a fresh installation, and the kind of answer it gets. */
@@ -57,6 +107,8 @@ export type Endpoint<Query = unknown, Body = unknown> = {
     readonly params?: Readonly<Record<string, string>>
     readonly query?: Readonly<Record<string, string>>
     readonly body?: Body
+    /** Of a form: its file. */
+    readonly file?: FormFile
     readonly answer: unknown
   }
   /** The codes it can answer with, beyond those that every endpoint of its scope can. */

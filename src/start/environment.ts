@@ -16,6 +16,13 @@ export const VARIABLES: readonly { readonly name: string; readonly takes: string
   { name: 'RIALTO_HOME', takes: 'the folder for data; default ~/.rialto' },
   { name: 'RIALTO_ADMIN_KEY', takes: 'the first key, 16 to 256 visible ASCII characters; default: one is made and shown once' },
   { name: 'RIALTO_CONFIG', takes: 'a folder of configuration files that is laid over config/' },
+  { name: 'RIALTO_PUBLIC_URL', takes: 'the http(s) address that callers reach this server by; default: where it listens' },
+  { name: 'STRIPE_SECRET_KEY', takes: 'a key of Stripe, to sell credit by card; default: no cards' },
+  { name: 'STRIPE_WEBHOOK_SECRET', takes: 'the secret of its webhook, or two with a comma while one is replaced' },
+  { name: 'RIALTO_STRIPE_URL', takes: 'the http(s) address of the Stripe API, for tests; default Stripe’s own' },
+  { name: 'RIALTO_RPC_URL', takes: 'the http(s) address of a node of the chain in chain.json; default: none is asked' },
+  { name: 'RIALTO_SETTLER_KEY', takes: 'a private key, 0x and 64 hexadecimal digits, that collects x402 payments without a facilitator' },
+  { name: 'RIALTO_FACILITATOR_TOKEN', takes: 'the bearer token for the x402 facilitator; default: none' },
   { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', takes: 'the http(s) address of an OpenTelemetry collector; default: no traces' },
 ]
 
@@ -26,6 +33,13 @@ export type Settings = {
   readonly adminKey: string | null
   readonly overlay: string | null
   readonly otlpEndpoint: string | null
+  /** Where callers reach this server, without a slash at its end; null where it is only known by where it listens. */
+  readonly publicUrl: string | null
+  /** What cards are charged with; null where none are taken. */
+  readonly stripe: { readonly secretKey: string; readonly webhookSecrets: readonly string[]; readonly url: string | null } | null
+  readonly rpcUrl: string | null
+  readonly settlerKey: `0x${string}` | null
+  readonly facilitatorToken: string | null
 }
 
 /** Reads Rialto's own variables; throws a `StartError` with one sentence that names the variable and what it takes. */
@@ -34,14 +48,36 @@ export function settingsOf(env: Environment): Settings {
     const value = env[name]?.trim()
     return value ? value : null
   }
+  const url = (name: string): string | null => mapped(text(name), (value) => httpUrl(name, value))
   return {
     port: portOf(text('PORT')),
     host: hostOf(text('HOST')),
     home: folderOf(text('RIALTO_HOME') ?? join(homedir(), '.rialto')),
     adminKey: keyOf(text('RIALTO_ADMIN_KEY')),
     overlay: mapped(text('RIALTO_CONFIG'), folderOf),
-    otlpEndpoint: mapped(text('OTEL_EXPORTER_OTLP_ENDPOINT'), (value) => httpUrl('OTEL_EXPORTER_OTLP_ENDPOINT', value)),
+    otlpEndpoint: url('OTEL_EXPORTER_OTLP_ENDPOINT'),
+    publicUrl: url('RIALTO_PUBLIC_URL'),
+    stripe: stripeOf(text('STRIPE_SECRET_KEY'), text('STRIPE_WEBHOOK_SECRET'), url('RIALTO_STRIPE_URL')),
+    rpcUrl: url('RIALTO_RPC_URL'),
+    settlerKey: settlerOf(text('RIALTO_SETTLER_KEY')),
+    facilitatorToken: text('RIALTO_FACILITATOR_TOKEN'),
   }
+}
+
+function stripeOf(secretKey: string | null, webhookSecret: string | null, url: string | null): Settings['stripe'] {
+  if (secretKey === null && webhookSecret === null) return null
+  if (secretKey === null) throw new StartError('STRIPE_SECRET_KEY takes a key of Stripe; STRIPE_WEBHOOK_SECRET alone sells nothing.')
+  const webhookSecrets = (webhookSecret ?? '').split(',').flatMap((secret) => secret.trim() || [])
+  if (webhookSecrets.length === 0)
+    throw new StartError('STRIPE_WEBHOOK_SECRET takes the secret of the webhook; without it no payment is ever credited.')
+  return { secretKey, webhookSecrets, url }
+}
+
+/** The value is a secret: the sentence does not repeat it. */
+function settlerOf(value: string | null): `0x${string}` | null {
+  if (value === null) return null
+  if (!/^0x[0-9a-fA-F]{64}$/.test(value)) throw new StartError('RIALTO_SETTLER_KEY takes a private key: 0x and 64 hexadecimal digits.')
+  return `0x${value.slice(2)}`
 }
 
 /** An http(s) address from a variable, without a slash at its end. */

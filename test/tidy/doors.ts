@@ -63,8 +63,11 @@ const NAMES: readonly (readonly [RegExp, RegExp, Place])[] = [
   [
     /^(node:)?net$/,
     /^(\*|connect|createConnection|Socket|Stream)$/,
-    // The log's sink is a socket over a terminal or a pipe that is open already.
-    { allowed: /^src\/(engines\/egress[^/]*|telemetry\/log-sink)\.ts$/, why: 'sockets are opened by src/engines/egress*.ts' },
+    // The log's sink is a socket over a terminal or a pipe that is open already, and so is a child's channel to its parent.
+    {
+      allowed: /^src\/(engines\/(egress[^/]*|process-child)|telemetry\/log-sink)\.ts$/,
+      why: 'sockets are opened by src/engines/egress*.ts',
+    },
   ],
 ]
 
@@ -76,7 +79,10 @@ const USES: readonly (readonly [RegExp, Place])[] = [
     /^process\.(stdout|stderr)$/,
     { allowed: /^src\/(main|telemetry\/log[^/]*)\.ts$/, why: 'only main.ts and the log write to the terminal' },
   ],
-  [/^process\.(exit|abort|kill)$/, { allowed: /^src\/main\.ts$|^src\/engines\/process\.ts$/, why: 'only main.ts ends the process' }],
+  [
+    /^process\.(exit|abort|kill)$/,
+    { allowed: /^src\/main\.ts$|^src\/engines\/process(-child)?\.ts$/, why: 'only main.ts ends the process' },
+  ],
   [/^(fetch|WebSocket|EventSource|XMLHttpRequest)$/, { allowed: /^$/, why: 'the only HTTP client is src/engines/egress.ts' }],
   [/^(eval|Function)$/, { allowed: /^$/, why: 'no code is made from text' }],
   [

@@ -23,8 +23,12 @@ const STOREYS: Readonly<Record<string, number>> = {
   money: 1,
   catalog: 1,
   accounts: 1,
+  chain: 1,
+  funding: 1,
   telemetry: 1,
   store: 1,
+  // Its codecs work in a child, which the door to children of `engines` starts.
+  audio: 2,
   pipeline: 2,
   endpoints: 3,
   http: 3,

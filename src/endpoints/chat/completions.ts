@@ -18,6 +18,7 @@ export const chatCompletions = (systemPrompt: string) =>
     summary: 'Answer a conversation',
     description: chatExample.description,
     scope: 'INFERENCE',
+    charged: true,
     body: chatBody,
     answers: chatAnswer,
     example: { body: chatExample.body, answer: chatExample.answer },

@@ -14,6 +14,7 @@ import {
 import type { Model } from '../../core/model.ts'
 import { ordersOf } from '../../engines/sandbox/orders.ts'
 import { withSystemPrompt } from '../../extras/system-prompt.ts'
+import { UNSUPPORTED_FEATURE } from '../../limits/abuse-guard.ts'
 import type { ChatBody } from './schema.ts'
 import type { Extras } from './venice.ts'
 
@@ -172,7 +173,8 @@ type Asked = {
 function checkAbilities(model: Model, asked: Asked): void {
   const can = model.capabilities
   if (!can) return
-  const lacks = (field: string, what: string): Error => failField(field, `the model ${model.id} does not support ${what}`)
+  const lacks = (field: string, what: string): Error =>
+    failField(field, `the model ${model.id} does not support ${what}`, UNSUPPORTED_FEATURE)
   if (asked.tools.length > 0 && !can.functionCalling) throw lacks('tools', 'function calling')
   if (asked.format?.type === 'json_schema' && !can.responseSchema) throw lacks('response_format', 'response schemas')
   if (asked.body.logprobs === true && !can.logProbs) throw lacks('logprobs', 'log probabilities')

@@ -6,7 +6,7 @@ const heading = { id: 'chatcmpl-1', created: 7, model: 'modèle "x"' }
 const outcome = {
   usage: { inputToken: 5, cacheReadToken: 3, cacheWriteToken: 2, outputToken: 4 },
   reasoningTokens: 1,
-  cost: 1_234n,
+  cost: { usd: 1_234n, diem: 5n },
 }
 
 const eventsOf = (latin1: string): unknown[] =>
@@ -54,7 +54,7 @@ describe('the chunks of a stream', () => {
         prompt_tokens_details: { cached_tokens: 3, cache_creation_input_tokens: 2 },
         completion_tokens_details: { reasoning_tokens: 1 },
       },
-      cost: { usd: 0.000001234, diem: 0 },
+      cost: { usd: 0.000001234, diem: 0.000000005 },
       venice_parameters: { enable_web_search: 'off' },
     })
   })

@@ -20,8 +20,8 @@ export function usageOf({ usage, reasoningTokens }: Outcome): Readonly<Record<st
   }
 }
 
-/** One currency so far: everything is charged in US dollars, and nothing in DIEM. */
-const costOf = (outcome: Outcome): { usd: number; diem: number } => ({ usd: toUsd(outcome.cost), diem: 0 })
+/** Bundled credits count as dollars. */
+const costOf = ({ cost }: Outcome): { usd: number; diem: number } => ({ usd: toUsd(cost.usd), diem: toUsd(cost.diem) })
 
 export function completion(
   heading: Heading,

@@ -16,6 +16,7 @@ export const errorSchema = z.object({
     ])
     .describe('What went wrong, for people.'),
   code: z.enum(CODES).describe('What went wrong, for programs.'),
+  message: z.string().optional().describe('Of a payment by x402 that was not taken: what went wrong, for people; `error` has the code then.'),
   details: z.record(z.string(), z.unknown()).optional().describe('Of a 400: the wrong fields as a tree, each with its `_errors`.'),
   issues: z
     .array(z.looseObject({ code: z.string(), path: z.array(z.union([z.string(), z.number()])), message: z.string() }))
@@ -45,7 +46,7 @@ export function errorsOf(endpoint: AnyEndpoint): ErrorCode[] {
   if (endpoint.body) add(WITH_BODY)
   if (endpoint.query) add(['INVALID_REQUEST'])
   if (endpoint.scope !== 'public') add(['AUTHENTICATION_FAILED'])
-  if (endpoint.scope === 'ADMIN') add(['UNAUTHORIZED'])
+  if (endpoint.scope === 'ADMIN' || endpoint.scope === 'OPERATOR') add(['UNAUTHORIZED'])
   if (endpoint.scope === 'INFERENCE' && endpoint.body && endpoint.errors.includes('MODEL_NOT_FOUND')) add(WITH_RUN)
   return CODES.filter((code) => codes.has(code))
 }

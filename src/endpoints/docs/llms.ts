@@ -67,9 +67,16 @@ function endpoints(all: readonly AnyEndpoint[], base: string): string[] {
   return lines
 }
 
+const KEYS = {
+  public: 'none needed',
+  INFERENCE: 'of type INFERENCE',
+  ADMIN: 'of type ADMIN',
+  OPERATOR: 'of type ADMIN, of the operator’s own account',
+} as const
+
 function describe(endpoint: AnyEndpoint): string[] {
   const { scope, query, body, answers } = endpoint
-  const lines = [endpoint.description, '', `Key: ${scope === 'public' ? 'none needed' : `of type ${scope}`}`]
+  const lines = [endpoint.description, '', `Key: ${KEYS[scope]}`]
   if (query) lines.push('', '**Query:**', '', ...fieldLines(inputSchema(query), 'request'))
   if (body) lines.push('', '**Request body:**', '', ...fieldLines(inputSchema(body), 'request'))
   for (const [type, { description, schema }] of Object.entries(answers)) {

@@ -67,9 +67,11 @@ function operation(endpoint: AnyEndpoint, about: About, schemas: Record<string, 
   }
 }
 
+const KEYS = { INFERENCE: '', ADMIN: ' of type `ADMIN`', OPERATOR: ' of type `ADMIN` of the operator’s account' } as const
+
 function describe({ description, scope }: AnyEndpoint): string {
   if (scope === 'public') return description
-  return `${description}\n\n*Needs a key${scope === 'ADMIN' ? ' of type `ADMIN`' : ''}.*`
+  return `${description}\n\n*Needs a key${KEYS[scope]}.*`
 }
 
 function pathParameters({ path, example }: AnyEndpoint): Json[] {

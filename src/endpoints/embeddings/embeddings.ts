@@ -34,6 +34,7 @@ export const embeddings = endpoint<undefined, Body>({
   summary: 'Turn texts into vectors',
   description: 'One vector per input, in the order of the inputs. The same input gives the same vector.',
   scope: 'INFERENCE',
+  charged: true,
   body,
   answers: { 'application/json': { description: 'The vectors.', schema: answer } },
   example: {

@@ -53,8 +53,8 @@ export function healthEndpoints(of: HealthSources): AnyEndpoint[] {
     tag: 'Operation',
     summary: 'Prometheus metrics',
     description:
-      'Counts and times with bounded labels; never content, accounts or keys. Needs a key of type ADMIN, because it shows what is sold.',
-    scope: 'ADMIN',
+      'Counts and times with bounded labels; never content, accounts or keys. Needs a key of type ADMIN of the operator, because it shows what is sold.',
+    scope: 'OPERATOR',
     answers: { 'text/plain': { description: 'The Prometheus text format.' } },
     example: { answer: 'rialto_requests_total{endpoint="/chat/completions",status="200"} 1' },
     errors: [],
