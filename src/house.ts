@@ -6,6 +6,7 @@ import { TrialBalances } from './accounts/trial-balance.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { type Chain, openChain } from './chain/chain.ts'
 import type { Config, EngineConfig } from './config.ts'
+import type { Balance } from './core/call.ts'
 import type { Clock } from './core/clock.ts'
 import type { Engine } from './core/engine.ts'
 import type { Outside } from './core/outside.ts'
@@ -66,12 +67,8 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
   catalog.addPrices(await store.prices())
   const refusals = new RefusalLog(store)
   const guard = new AbuseGuard({ clock, note: refusals.note })
-  const ledger = new Ledger({
-    store,
-    clock,
-    onStoreAway: storeChanges(log, clock),
-    onAlarm: (what) => log.event('ledger_alarm', { what }),
-  })
+  const onAlarm = (what: string): void => log.event('ledger_alarm', { what })
+  const ledger = new Ledger({ store, clock, onStoreAway: storeChanges(log, clock), onAlarm })
   const keys = new Keys(store, clock)
   const outside = new OutsideDoor()
   const origin = originOf(config, () => door.port)
@@ -110,6 +107,7 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
       admin: adminOf(config, { store, clock, ledger, keys, keyring }),
     }),
     enter: (credentials, address, endpoint) => enter(entrance, credentials, address, endpoint),
+    balance: ({ accountId }) => balanceOf(ledger, accountId),
     desk: (envelope, signal) => new Desk(rooms, envelope, signal),
     over: witness({ log, metrics, guard, traces }),
   })
@@ -124,13 +122,38 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
       chain.stakes?.start()
       retention.start()
     },
-    async close() {
-      await Promise.all([chain.stakes?.stop(), retention.stop()])
-      const unwritten = await ledger.close()
-      await Promise.all([refusals.flush(), keys.close(), traces.close(), outside.close()])
-      await Promise.all([...engines.values()].map((engine) => engine.close()))
-      return unwritten
-    },
+    close: () => close({ chain, retention, ledger, refusals, keys, traces, outside, engines }),
+  }
+}
+
+type Closing = {
+  readonly chain: Chain
+  readonly retention: Retention
+  readonly ledger: Ledger
+  readonly refusals: RefusalLog
+  readonly keys: Keys
+  readonly traces: Traces
+  readonly outside: OutsideDoor
+  readonly engines: ReadonlyMap<string, Engine>
+}
+
+async function close({ chain, retention, ledger, refusals, keys, traces, outside, engines }: Closing): Promise<number> {
+  await Promise.all([chain.stakes?.stop(), retention.stop()])
+  const unwritten = await ledger.close()
+  await Promise.all([refusals.flush(), keys.close(), traces.close(), outside.close()])
+  await Promise.all([...engines.values()].map((engine) => engine.close()))
+  return unwritten
+}
+
+type Traces = Awaited<ReturnType<typeof openTraces>>
+
+/** For headers only, so a database that is away is no reason to refuse anything. */
+async function balanceOf(ledger: Ledger, accountId: string): Promise<Balance | null> {
+  try {
+    const { USD, BUNDLED_CREDITS, DIEM } = await ledger.balances(accountId)
+    return { usd: USD.balance + BUNDLED_CREDITS.balance, diem: DIEM.balance }
+  } catch {
+    return null
   }
 }
 
@@ -138,7 +161,7 @@ type Witnesses = {
   readonly log: Log
   readonly metrics: Metrics
   readonly guard: AbuseGuard
-  readonly traces: Awaited<ReturnType<typeof openTraces>>
+  readonly traces: Traces
 }
 
 /** Who hears of every request that is over. */

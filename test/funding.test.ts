@@ -81,6 +81,7 @@ async function open(endpoints: readonly AnyEndpoint[], wallets: WalletEntry | nu
       if (wallets.presents(credentials.headers)) return wallets.caller(credentials.headers, path)
       throw wallets.discovery(path)
     },
+    balance: () => Promise.resolve(null),
     // Its caller is all that these endpoints know of a desk.
     desk: (envelope) => ({ envelope, caller: envelope.caller }) as unknown as Desk,
     over: () => undefined,

@@ -34,6 +34,9 @@ export type KeyScope = 'INFERENCE' | 'ADMIN'
 /** Where a caller stands with one of its limits after this request was counted. */
 export type LimitState = { readonly limit: number; readonly remaining: number; readonly resetMs: number }
 
+/** What an account has, in nano-dollars. */
+export type Balance = { readonly usd: Amount; readonly diem: Amount }
+
 /**
  * Everything that may be remembered of one HTTP request. One mutable record per request, filled in on the way down
  * and read once on the way out, for the headers, the log line and the metrics.
@@ -63,7 +66,7 @@ export type Envelope = {
   /** In whatever currencies it was paid. */
   cost: Amount | null
   /** What the account had before this request, bundled credits among the dollars. */
-  balance: { readonly usd: Amount; readonly diem: Amount } | null
+  balance: Balance | null
   requests: LimitState | null
   tokens: LimitState | null
   deprecation: Deprecation | null

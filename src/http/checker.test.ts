@@ -30,7 +30,7 @@ const wholly = (value: unknown): unknown => {
 const anything = fc.oneof(fc.constantFrom(1, 'a', 'c', null, undefined, [], [{ x: 1 }], [{ x: 'y', z: 2 }], {}, true), fc.jsonValue())
 const body = fc.dictionary(fc.constantFrom('name', 'count', 'mode', 'list', 'size', 'other', '__proto__', 'toString'), anything)
 
-describe('a check by the fields that are there', () => {
+describe('a check', () => {
   it('gives exactly what the whole schema gives, for whatever comes, in whatever order', () => {
     const check = checkerOf(schema)
     fc.assert(
@@ -46,16 +46,6 @@ describe('a check by the fields that are there', () => {
 
     expect(check({ name: 'x' })).toEqual({ name: 'x', size: 3 })
     expect(() => check({ mode: 'a' })).toThrow('name: ')
-  })
-
-  it('goes on when more sets of fields come than it remembers', () => {
-    const fields = Array.from({ length: 8 }, (_, i) => `f${i}`)
-    const check = checkerOf(z.strictObject(Object.fromEntries(fields.map((field) => [field, z.number().optional()]))))
-
-    for (let bits = 0; bits < 256; bits++) {
-      const value = Object.fromEntries(fields.filter((_, i) => (bits >> i) & 1).map((field) => [field, 1]))
-      expect(check(value)).toEqual(value)
-    }
   })
 
   it('leaves schemas alone that take fields they do not name', () => {

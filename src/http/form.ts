@@ -41,7 +41,10 @@ export function parseForm(body: Buffer, boundary: string, rules: FormRules): For
       if (name !== rules.file) throw failField(nameable(name), `is not a file here; the file is sent as ${rules.file}`)
       if (file !== null) throw failField(rules.file, 'is given twice')
       if (end - from > rules.maxBytes) {
-        throw fail('PAYLOAD_TOO_LARGE', { say: `The file is larger than the allowed ${Math.floor(rules.maxBytes / 1_048_576)} MB`, param: rules.file })
+        throw fail('PAYLOAD_TOO_LARGE', {
+          say: `The file is larger than the allowed ${Math.floor(rules.maxBytes / 1_048_576)} MB`,
+          param: rules.file,
+        })
       }
       file = { name: fileName, bytes: body.subarray(from, end) }
       continue

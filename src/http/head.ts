@@ -8,6 +8,7 @@ const EXPOSED = [
   'cf-ray',
   'retry-after',
   'x-venice-version',
+  'x-venice-timestamp',
   'x-venice-model-id',
   'x-venice-model-name',
   'x-venice-model-deprecation-warning',
@@ -21,6 +22,15 @@ const EXPOSED = [
   'x-ratelimit-remaining-tokens',
   'x-ratelimit-reset-tokens',
   'x-ratelimit-type',
+  'x-pagination-limit',
+  'x-pagination-page',
+  'x-pagination-total',
+  'x-pagination-total-pages',
+  'x-next-cursor',
+  'x-balance-remaining',
+  'payment-required',
+  'payment-response',
+  'content-disposition',
 ].join(', ')
 
 const CROSS_ORIGIN = `access-control-allow-origin: *\r\naccess-control-expose-headers: ${EXPOSED}\r\n`
@@ -33,12 +43,14 @@ const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE, OPTIONS'
  */
 export function headOf(envelope: Envelope, version: string, crossOrigin: boolean): string {
   const { requestId, requests, tokens, startedAt } = envelope
-  let head = `x-request-id: ${requestId}\r\nCF-RAY: ${requestId}\r\nx-venice-version: ${version}\r\n`
+  let head = `x-request-id: ${requestId}\r\nCF-RAY: ${requestId}\r\nx-venice-version: ${version}\r\nx-venice-timestamp: ${isoOf(startedAt)}\r\n`
   if (crossOrigin) head += CROSS_ORIGIN
   if (envelope.model !== null) head += field('x-venice-model-id', envelope.model)
   if (envelope.modelName !== null) head += field('x-venice-model-name', envelope.modelName)
   if (envelope.balance !== null)
     head += `x-venice-balance-usd: ${formatUsd(envelope.balance.usd)}\r\nx-venice-balance-diem: ${formatUsd(envelope.balance.diem)}\r\n`
+  if (envelope.cost !== null && envelope.balance !== null && envelope.caller?.keyId.startsWith(WALLET))
+    head += `x-balance-remaining: ${microUsd(envelope.balance.usd + envelope.balance.diem - envelope.cost)}\r\n`
   if (requests) head += limitLines('requests', requests, Math.ceil((startedAt + requests.resetMs) / 1000))
   if (tokens) head += limitLines('tokens', tokens, Math.ceil(tokens.resetMs / 1000))
   if (requests || tokens) head += 'x-ratelimit-type: api_key\r\n'
@@ -46,11 +58,33 @@ export function headOf(envelope: Envelope, version: string, crossOrigin: boolean
   return head
 }
 
+/** What begins the name of a caller that is a wallet: it is told what is left of what it paid in. */
+const WALLET = 'wallet:'
+
+/** Dollars with six decimals, as the token that was paid in has; never more than there is. */
+function microUsd(nano: bigint): string {
+  const micro = nano <= 0n ? 0n : nano / 1_000n
+  const digits = micro.toString().padStart(7, '0')
+  return `${digits.slice(0, -6)}.${digits.slice(-6)}`
+}
+
 function deprecationLines({ date, replacement }: Deprecation): string {
   const advice = replacement ? ` Use ${replacement} instead.` : ''
   const lines =
     field('x-venice-model-deprecation-warning', `This model is deprecated.${advice}`) + field('x-venice-model-deprecation-date', date)
   return `${lines}x-venice-deprecated: true\r\n${replacement ? field('x-venice-deprecated-replacement', replacement) : ''}`
+}
+
+let lastMs = Number.NaN
+let lastIso = ''
+
+/** A moment in ISO 8601; that of the last answer is kept, because many answers come in one millisecond. */
+function isoOf(ms: number): string {
+  if (ms !== lastMs) {
+    lastMs = ms
+    lastIso = new Date(ms).toISOString()
+  }
+  return lastIso
 }
 
 /** One line of a head. The value may hold anything: what is no printable ASCII is percent-encoded. */

@@ -1,5 +1,5 @@
 /** The door: one listener, every request through the same steps, one line per request on the way out. */
-import type { Caller, Envelope } from '../core/call.ts'
+import type { Balance, Caller, Envelope } from '../core/call.ts'
 import { Cancel, type Signal } from '../core/cancel.ts'
 import type { Clock } from '../core/clock.ts'
 import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
@@ -35,6 +35,8 @@ export type DoorOptions = {
    * failed too often, or 503 when it cannot be found out. `address` is the caller's, for counting failures; it is not kept.
    */
   readonly enter: (credentials: Credentials, address: string, endpoint: AnyEndpoint) => Caller | Promise<Caller>
+  /** What the caller's account has, for the headers of what runs no model; null where that cannot be known just now. */
+  readonly balance: (caller: Caller) => Promise<Balance | null>
   readonly desk: (envelope: Envelope, signal: Signal) => Desk
   /** Hears of every request once it is over: log, metrics, traces, abuse counting. Must not throw. */
   readonly over: (envelope: Envelope, durationMs: number, defect: unknown, traceparent: string | undefined) => void
@@ -134,6 +136,8 @@ export class Door {
       const caller = entered instanceof Promise ? await entered : entered
       envelope.caller = caller
       requireScope(caller, endpoint.scope)
+      // A run is held against the balance, and says itself what that was.
+      if (!endpoint.charged) envelope.balance = await this.#options.balance(caller)
     }
     const { load } = this.#options
     const place = load.enter(envelope.caller?.keyId ?? STRANGERS, Math.max(0, head.length))

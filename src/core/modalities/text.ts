@@ -63,6 +63,8 @@ export type Format =
 
 export type TextRequest = {
   readonly messages: readonly Message[]
+  /** How many of the first of them are the server's own: what is said of a message counts from those of the caller. */
+  readonly ownMessages?: number
   readonly stream: boolean
   /** How many answers, at least 1. */
   readonly choices: number

@@ -2,7 +2,7 @@
 import { fail } from '../../core/errors.ts'
 import type { Choice } from '../../core/modalities/text.ts'
 import { withoutThinking } from '../../extras/thinking.ts'
-import { type EventSink, type Reply, endpoint, json } from '../endpoint.ts'
+import { type EventSink, type Reply, endpoint } from '../endpoint.ts'
 import { chatAnswer, chatErrors, chatExample } from './documented.ts'
 import { toTextRequest } from './request.ts'
 import { type ChatBody, chatBody } from './schema.ts'
@@ -40,7 +40,7 @@ export const chatCompletions = (systemPrompt: string) =>
         const outcome = await desk.run('text', model, request, collect)
         if (choices.length === 0) throw fail('INFERENCE_FAILED', { internal: 'no_answer' })
         desk.envelope.finishReasons = choices.map((choice) => choice.finishReason)
-        return json(completion(heading, choices, outcome, extras.echo))
+        return { type: 'text', contentType: 'application/json', body: completion(heading, choices, outcome, extras.echo) }
       }
 
       const writer = new ChunkWriter(heading)

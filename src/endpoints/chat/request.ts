@@ -35,8 +35,10 @@ export function toTextRequest(
   const tools = toolsOf(body)
   checkAbilities(model, { body, tools, format, effort, messages })
   const prompt = extras.includeSystemPrompt ? systemPrompt : ''
+  const all = withSystemPrompt(messages, prompt)
   return {
-    messages: withSystemPrompt(messages, prompt),
+    messages: all,
+    ownMessages: all.length - messages.length,
     stream: body.stream === true,
     choices: body.n ?? 1,
     maxTokens: maxTokensOf(body),

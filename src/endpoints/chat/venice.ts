@@ -6,8 +6,8 @@ export type Extras = {
   readonly includeSystemPrompt: boolean
   readonly stripThinking: boolean
   readonly disableThinking: boolean
-  /** What the answer repeats of the parameters, by wire name. */
-  readonly echo: Readonly<Record<string, unknown>>
+  /** What the answer repeats of the parameters, by wire name, as JSON. */
+  readonly echo: string
 }
 
 type Parameters = NonNullable<ChatBody['venice_parameters']>
@@ -42,12 +42,12 @@ export function resolveExtras(body: Parameters | null | undefined, flags: Readon
     includeSystemPrompt,
     disableThinking,
     stripThinking: stripThinking || disableThinking,
-    echo: {
-      ...PLAIN.echo,
+    echo: JSON.stringify({
+      ...ECHO,
       include_venice_system_prompt: includeSystemPrompt,
       strip_thinking_response: stripThinking,
       disable_thinking: disableThinking,
-    },
+    }),
   }
 }
 
@@ -58,21 +58,23 @@ export function refuseEncryption(headers: Readonly<Record<string, unknown>>): vo
   }
 }
 
+const ECHO = {
+  // Nothing is end-to-end encrypted here, whatever was asked: the echo says what is, not what was wished.
+  enable_e2ee: false,
+  enable_web_search: 'off',
+  enable_web_citations: false,
+  enable_web_scraping: false,
+  include_venice_system_prompt: true,
+  include_search_results_in_stream: false,
+  return_search_results_as_documents: false,
+  strip_thinking_response: false,
+  disable_thinking: false,
+  enable_x_search: false,
+}
+
 const PLAIN: Extras = {
   includeSystemPrompt: true,
   stripThinking: false,
   disableThinking: false,
-  echo: {
-    // Nothing is end-to-end encrypted here, whatever was asked: the echo says what is, not what was wished.
-    enable_e2ee: false,
-    enable_web_search: 'off',
-    enable_web_citations: false,
-    enable_web_scraping: false,
-    include_venice_system_prompt: true,
-    include_search_results_in_stream: false,
-    return_search_results_as_documents: false,
-    strip_thinking_response: false,
-    disable_thinking: false,
-    enable_x_search: false,
-  },
+  echo: JSON.stringify(ECHO),
 }

@@ -43,7 +43,7 @@ describe('the chunks of a stream', () => {
   })
 
   it('close with a usage chunk that has no choices, and says what it cost', () => {
-    const [event] = eventsOf(new ChunkWriter(heading).usage(outcome, { enable_web_search: 'off' }))
+    const [event] = eventsOf(new ChunkWriter(heading).usage(outcome, '{"enable_web_search":"off"}'))
 
     expect(event).toMatchObject({
       choices: [],
@@ -62,11 +62,13 @@ describe('the chunks of a stream', () => {
 
 describe('a whole answer', () => {
   it('carries choices, usage, cost and the resolved parameters', () => {
-    const answer = completion(
-      heading,
-      [{ index: 0, message: { role: 'assistant', content: 'hi' }, finishReason: 'stop', logprobs: null }],
-      outcome,
-      {},
+    const answer: unknown = JSON.parse(
+      completion(
+        heading,
+        [{ index: 0, message: { role: 'assistant', content: 'hi' }, finishReason: 'stop', logprobs: null }],
+        outcome,
+        '{}',
+      ),
     )
 
     expect(answer).toMatchObject({

@@ -5,46 +5,37 @@ import type { Outcome } from '../../pipeline/serve.ts'
 
 export type Heading = { readonly id: string; readonly created: number; readonly model: string }
 
-/** `usage` with its details. The classes are disjoint inside and nested on the wire. */
-export function usageOf({ usage, reasoningTokens }: Outcome): Readonly<Record<string, unknown>> {
+/**
+ * `usage` with its details, as JSON: put together from numbers, which is cheaper than building objects to take them apart.
+ * The classes are disjoint inside and nested on the wire.
+ */
+function usageText({ usage, reasoningTokens }: Outcome): string {
   const cached = usage.cacheReadToken ?? 0
   const written = usage.cacheWriteToken ?? 0
   const prompt = (usage.inputToken ?? 0) + cached + written
   const completion = usage.outputToken ?? 0
-  return {
-    prompt_tokens: prompt,
-    completion_tokens: completion,
-    total_tokens: prompt + completion,
-    prompt_tokens_details: { cached_tokens: cached, cache_creation_input_tokens: written },
-    completion_tokens_details: { reasoning_tokens: reasoningTokens },
-  }
+  return (
+    `{"prompt_tokens":${prompt},"completion_tokens":${completion},"total_tokens":${prompt + completion},` +
+    `"prompt_tokens_details":{"cached_tokens":${cached},"cache_creation_input_tokens":${written}},` +
+    `"completion_tokens_details":{"reasoning_tokens":${reasoningTokens}}}`
+  )
 }
 
-/** Bundled credits count as dollars. */
-const costOf = ({ cost }: Outcome): { usd: number; diem: number } => ({ usd: toUsd(cost.usd), diem: toUsd(cost.diem) })
+/** What every answer ends with. Bundled credits count as dollars. `echo` is JSON. */
+const endText = (outcome: Outcome, echo: string): string =>
+  `"usage":${usageText(outcome)},"cost":{"usd":${toUsd(outcome.cost.usd)},"diem":${toUsd(outcome.cost.diem)}},"venice_parameters":${echo}}`
 
-export function completion(
-  heading: Heading,
-  choices: readonly Choice[],
-  outcome: Outcome,
-  echo: unknown,
-): Readonly<Record<string, unknown>> {
-  return {
-    id: heading.id,
-    object: 'chat.completion',
-    created: heading.created,
-    model: heading.model,
-    choices: choices.map((choice) => ({
-      index: choice.index,
-      message: choice.message,
-      logprobs: choice.logprobs ?? null,
-      finish_reason: choice.finishReason,
-      stop_reason: null,
-    })),
-    usage: usageOf(outcome),
-    cost: costOf(outcome),
-    venice_parameters: echo,
-  }
+/** The whole answer as JSON; `echo` is the resolved parameters, as JSON. */
+export function completion({ id, created, model }: Heading, choices: readonly Choice[], outcome: Outcome, echo: string): string {
+  const shown = choices.map((choice) => ({
+    index: choice.index,
+    message: choice.message,
+    logprobs: choice.logprobs ?? null,
+    finish_reason: choice.finishReason,
+    stop_reason: null,
+  }))
+  const head = `{"id":"${id}","object":"chat.completion","created":${created},"model":${JSON.stringify(model)}`
+  return `${head},"choices":${JSON.stringify(shown)},${endText(outcome, echo)}`
 }
 
 /**
@@ -74,9 +65,8 @@ export class ChunkWriter {
   }
 
   /** The chunk that clients ask for by `include_usage`: no choices, what was used, what it cost. */
-  usage(outcome: Outcome, echo: unknown): string {
-    const rest = JSON.stringify({ usage: usageOf(outcome), cost: costOf(outcome), venice_parameters: echo })
-    return `${this.#open}],${bytesOf(rest.slice(1))}\n\n`
+  usage(outcome: Outcome, echo: string): string {
+    return `${this.#open}],${bytesOf(endText(outcome, echo))}\n\n`
   }
 
   #chunk(part: TextPart): string {

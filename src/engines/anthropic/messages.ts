@@ -15,12 +15,12 @@ export type Conversation = { readonly system: Block[]; readonly turns: Turn[] }
 
 const IMAGE_TYPES: ReadonlySet<string> = new Set(['image/jpeg', 'image/png', 'image/gif', 'image/webp'])
 
-/** Throws a 400 that names the message for what cannot be said there. */
-export function conversationOf(messages: readonly Message[]): Conversation {
+/** Throws a 400 that names the message for what cannot be said there; the first `own` of them are not the caller's and do not count. */
+export function conversationOf(messages: readonly Message[], own = 0): Conversation {
   const system: Block[] = []
   const turns: Turn[] = []
   for (const [index, message] of messages.entries()) {
-    const place = `messages.${index}`
+    const place = `messages.${index - own}`
     const blocks = blocksOf(message, place)
     carryBreakpoint(message, blocks, place)
     if (message.role === 'system' || message.role === 'developer') {

@@ -132,6 +132,14 @@ describe('messages', () => {
     expect(() => body({ messages: [ask, message] })).not.toThrow('secret')
   })
 
+  it('are counted from the caller’s own where the server put one in front', () => {
+    const own: Message = { role: 'system', content: 'Be brief.' }
+
+    expect(() => body({ messages: [own, ask, calling('{')], ownMessages: 1 })).toThrow(
+      expect.objectContaining({ param: 'messages.1.tool_calls.0.function.arguments' }),
+    )
+  })
+
   it('are refused where there are none but of the system', () => {
     expect(() => body({ messages: [{ role: 'system', content: 'Be kind.' }] })).toThrow(expect.objectContaining({ param: 'messages' }))
   })

@@ -63,7 +63,7 @@ function hasSoundOrFilm({ content }: Message): boolean {
 /** Throws a 400 that names the place for what cannot be said. */
 export function messagesBody(model: string, request: TextRequest): string {
   const traits = traitsOf(model)
-  const conversation = conversationOf(request.messages)
+  const conversation = conversationOf(request.messages, request.ownMessages)
   const { system, turns } = conversation
   if (turns.length === 0) throw failField('messages', 'the engine of this model needs a message that is not of the system')
   if (request.format?.type === 'json_object') system.push({ type: 'text', text: JSON_PROMPT })
