@@ -7,6 +7,7 @@
  *   --only A,B      these rows (chat1k, chat16k, stream, embeddings, steady, paced, start, memory)
  *   --servers A,B   these servers (rialto, bare, nginx, portkey)
  *   --soak          memory over 100,000 requests instead of 20,000
+ *   --ablate A,B    only what these rooms cost (keys, limits, money): Rialto beside itself without them
  *
  * Ends with an error when any answer was wrong. Raw rows go to `bench/out/*.jsonl`.
  */
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     soak: { type: 'boolean', default: false },
+    ablate: { type: 'string' },
     rounds: { type: 'string' },
     only: { type: 'string' },
     servers: { type: 'string', default: 'rialto,bare,nginx,portkey' },
@@ -31,7 +33,7 @@ const { values: flags } = parseArgs({
 })
 const rounds = Math.min(100, Math.max(1, Number(flags.rounds ?? (flags.quick ? 1 : 3))))
 const scale = flags.quick ? 0.5 : 1
-const only = flags.only?.split(',')
+const only = flags.ablate === undefined ? flags.only?.split(',') : ['chat1k']
 const wanted = (name: string): boolean => only === undefined || only.includes(name)
 
 /** Long enough for V8 to compile what is hot, which takes some 20,000 requests; the first row warms what all share. */
@@ -75,20 +77,21 @@ async function main(): Promise<void> {
   const pinned = pinSelf()
   const about = machine(pinned)
   record({ type: 'machine', ...about, rounds, scale })
-  const names = new Set(
-    flags.servers.split(',').filter((name): name is ServerName => ['rialto', 'bare', 'nginx', 'portkey'].includes(name)),
-  )
+  const names: ReadonlySet<ServerName> =
+    flags.ablate === undefined
+      ? new Set(flags.servers.split(',').filter((name): name is ServerName => ['rialto', 'bare', 'nginx', 'portkey'].includes(name)))
+      : new Set(['rialto', 'ablated', 'bare'])
   const mock = start(process.execPath, [join(import.meta.dirname, 'mock-upstream.ts')], { core: OTHER_CORE })
   const upstream = await mock.listening
 
   const starts = names.has('rialto') && wanted('start') ? await measureStarts(upstream) : []
-  const servers = await startAll(upstream, folder, names, note)
+  const servers = await startAll(upstream, folder, names, flags.ablate ?? '', note)
   const samples = await measureRounds(servers)
   const rialto = servers.find(({ name }) => name === 'rialto')
   const memory = rialto && wanted('memory') ? await measureMemory(rialto) : null
   await Promise.all(servers.map((server) => server.stop()))
   await mock.stop()
-  print({ machine: about, rounds, servers, samples, starts, memory, out })
+  print({ machine: about, rounds, servers, samples, starts, memory, ablated: flags.ablate ?? null, out })
 }
 
 /** A first start in an empty folder, then starts over what is there; and what it takes up when nobody asks anything. */

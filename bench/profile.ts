@@ -16,7 +16,7 @@ import { z } from 'zod'
 import { load } from './load.ts'
 import { OTHER_CORE, killAll, pinSelf, start, threadsUs } from './process.ts'
 import { ROWS, loadOf } from './rows.ts'
-import { startBare, startRialto } from './servers.ts'
+import { startBare, startProfiled } from './servers.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   const startedAt = performance.now()
   const nodeArgs = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200']
   const upstream = await mock.listening
-  const server = flags.server === 'bare' ? await startBare(upstream, nodeArgs) : await startRialto(upstream, folder, nodeArgs)
+  const server = flags.server === 'bare' ? await startBare(upstream, nodeArgs) : await startProfiled(upstream, folder, nodeArgs)
   let from = new Map<string, number>()
   let to = new Map<string, number>()
   let skipMs = 0

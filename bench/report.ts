@@ -32,6 +32,8 @@ export type Report = {
   readonly samples: readonly Sample[]
   readonly starts: readonly Start[]
   readonly memory: Memory | null
+  /** The rooms that one of the servers was without. */
+  readonly ablated: string | null
   readonly out: string
 }
 
@@ -148,6 +150,12 @@ function targetLines(report: Report): string[] {
   const base = memory?.rssMb[1] ?? 0
   const body = [
     target(
+      `CPU of ${report.ablated}, µs/request`,
+      added(within('chat1k'), 'ablated', (sample) => sample.cpuUs),
+      60,
+      1,
+    ),
+    target(
       'CPU of a 1 KB chat, × bare',
       ratio(within('chat1k'), 'rialto', 'bare', (sample) => sample.cpuUs),
       1.6,
@@ -168,7 +176,7 @@ function targetLines(report: Report): string[] {
     target(
       'added p50 at 400 requests/s, ms',
       scaled(
-        added(within('steady'), (sample) => sample.p50Us),
+        added(within('steady'), 'bare', (sample) => sample.p50Us),
         0.001,
       ),
       0.3,
@@ -177,7 +185,7 @@ function targetLines(report: Report): string[] {
     target(
       'added p99 at 400 requests/s, ms',
       scaled(
-        added(within('steady'), (sample) => sample.p99Us),
+        added(within('steady'), 'bare', (sample) => sample.p99Us),
         0.001,
       ),
       null,
@@ -207,8 +215,9 @@ function ratio(samples: readonly Sample[], of: ServerName, to: ServerName, read:
   return median(pairs(samples, of, to, read).map(([a, b]) => a / b))
 }
 
-function added(samples: readonly Sample[], read: (sample: Sample) => number | null): number | null {
-  return median(pairs(samples, 'rialto', 'bare', read).map(([a, b]) => a - b))
+/** What Rialto adds to another server's value of the same round. */
+function added(samples: readonly Sample[], to: ServerName, read: (sample: Sample) => number | null): number | null {
+  return median(pairs(samples, 'rialto', to, read).map(([a, b]) => a - b))
 }
 
 function pairs(samples: readonly Sample[], of: ServerName, to: ServerName, read: (sample: Sample) => number | null): [number, number][] {

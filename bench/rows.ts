@@ -15,7 +15,7 @@ export type Row = {
   readonly rate?: number
 }
 
-const ALL = ['rialto', 'bare', 'nginx', 'portkey'] as const
+const ALL = ['rialto', 'ablated', 'bare', 'nginx', 'portkey'] as const
 const NATIVE = ['rialto', 'bare', 'nginx'] as const
 
 export const ROWS: readonly Row[] = [

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { type Child, SERVER_CORE, start } from './process.ts'
 import { bodies, type Bodies } from './wire.ts'
 
-export type ServerName = 'rialto' | 'bare' | 'nginx' | 'portkey'
+export type ServerName = 'rialto' | 'ablated' | 'bare' | 'nginx' | 'portkey'
 
 export type Server = {
   readonly name: ServerName
@@ -25,16 +25,20 @@ export type Server = {
 const ROOT = dirname(import.meta.dirname)
 const KEY = 'bench-key-0123456789abcdef0123456789abcdef'
 const READY_MS = 20_000
+/** As scripts/start.mjs has it. */
+const MEMORY = ['--max-semi-space-size=4']
 
 /** Starts those that are here; says why one is not. */
 export async function startAll(
   upstream: number,
   folder: string,
   names: ReadonlySet<ServerName>,
+  ablate: string,
   note: (text: string) => void,
 ): Promise<Server[]> {
   const out: Server[] = []
   if (names.has('rialto')) out.push(await startRialto(upstream, folder))
+  if (names.has('ablated')) out.push(await startAblated(upstream, folder, ablate))
   if (names.has('bare')) out.push(await startBare(upstream))
   if (names.has('nginx')) {
     const nginx = await startNginx(upstream, folder)
@@ -52,24 +56,42 @@ export async function startAll(
 /** Ours must be right; a peer that is not loses the row. */
 export const isPeer = (name: ServerName): boolean => name === 'nginx' || name === 'portkey'
 
-/** Rialto with everything on: key, limits, ledger, metrics, and its log in a file. */
-export async function startRialto(upstream: number, folder: string, nodeArgs: readonly string[] = []): Promise<Server> {
+/** Rialto with everything on: key, limits, ledger, metrics, and its log in a file. As `npm start` does. */
+export function startRialto(upstream: number, folder: string): Promise<Server> {
+  return serve('rialto', upstream, folder, [join(ROOT, 'scripts/start.mjs')])
+}
+
+/** The same without the detour by `npm start`, for a profiler that would profile it as well. */
+export function startProfiled(upstream: number, folder: string, nodeArgs: readonly string[]): Promise<Server> {
+  return serve('rialto', upstream, folder, [...MEMORY, ...nodeArgs, join(ROOT, 'src/main.ts')])
+}
+
+/** Rialto without these rooms, of `keys`, `limits` and `money`. */
+export function startAblated(upstream: number, folder: string, rooms: string): Promise<Server> {
+  return serve('ablated', upstream, join(folder, 'ablated'), [...MEMORY, join(import.meta.dirname, 'ablated-server.ts')], { ABLATE: rooms })
+}
+
+async function serve(
+  name: ServerName,
+  upstream: number,
+  folder: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const port = await freePort()
   const config = join(folder, 'config')
   writeConfig(config, upstream)
   const log = openSync(join(folder, 'rialto.log'), 'a')
-  // As `npm start` does; under a profiler without its detour, which would be profiled as well.
-  const command = nodeArgs.length > 0 ? ['--max-semi-space-size=4', ...nodeArgs, join(ROOT, 'src/main.ts')] : [join(ROOT, 'scripts/start.mjs')]
   const child = start(process.execPath, command, {
     core: SERVER_CORE,
     cwd: folder,
     output: log,
-    env: { PORT: String(port), HOST: '127.0.0.1', RIALTO_HOME: join(folder, 'home'), RIALTO_ADMIN_KEY: KEY, RIALTO_CONFIG: config },
+    env: { PORT: String(port), HOST: '127.0.0.1', RIALTO_HOME: join(folder, 'home'), RIALTO_ADMIN_KEY: KEY, RIALTO_CONFIG: config, ...env },
   })
   closeSync(log)
   const readyMs = await ready(child, port, '/health/ready')
   return {
-    name: 'rialto',
+    name,
     version: version(join(ROOT, 'package.json')),
     port,
     pid: child.pid,

@@ -32,7 +32,7 @@ const all: readonly AnyEndpoint[] = endpoints({
   ...NOTHING_BEHIND,
 })
 const scoped = all.filter(({ scope }) => scope !== 'public')
-const withBody = all.filter(({ body }) => body !== undefined)
+const withBody = all.filter(({ body, form }) => body !== undefined && form === undefined)
 /** What an example gets on a fresh installation: what the operator has not set up says so. */
 const statusOf = ({ needs }: AnyEndpoint): number => (needs === undefined ? 200 : 404)
 const setUp = all.filter(({ needs }) => needs === undefined)
@@ -63,11 +63,19 @@ function about(endpoint: AnyEndpoint, keyId: string): AnyEndpoint {
   return example.includes(EXAMPLE_KEY_ID) ? { ...endpoint, example: JSON.parse(example.replaceAll(EXAMPLE_KEY_ID, keyId)) } : endpoint
 }
 
+/** The body of an endpoint's example: JSON, or the form that it takes. */
+function bodyOf({ example, form }: AnyEndpoint): unknown {
+  if (!form || !example.file) return example.body
+  const body = new FormData()
+  body.set(form.file, new File([new Uint8Array(example.file.bytes)], example.file.name))
+  for (const [name, value] of Object.entries(Object(example.body))) body.set(name, String(value))
+  return body
+}
+
 /** Sends the example of an endpoint, with the operator's key; where it ends a key, that is another one each time. */
 async function send(endpoint: AnyEndpoint, asked: Asked = {}, base = rialto.url): Promise<Answered> {
   const sent = about(endpoint, endpoint.method === 'DELETE' ? await giveSpareKey(rialto.home) : spare)
-  const { example } = sent
-  return ask(`${base}${pathOf(sent)}`, { method: endpoint.method, key: rialto.key, body: example.body, ...asked })
+  return ask(`${base}${pathOf(sent)}`, { method: endpoint.method, key: rialto.key, body: bodyOf(sent), ...asked })
 }
 
 function expectRefusal(answer: Answered, status: number, code: string): void {
@@ -151,7 +159,7 @@ describe('an endpoint with a scope', () => {
       const door = await startRialto()
       try {
         for (const endpoint of scoped.slice(at, at + STRANGERS_FAILURES)) {
-          const { method, body } = { ...endpoint, body: endpoint.example.body }
+          const { method, body } = { ...endpoint, body: bodyOf(endpoint) }
           const answer = await ask(`${door.url}${pathOf(endpoint)}`, { method, body })
 
           expectRefusal(answer, 401, 'AUTHENTICATION_FAILED')
@@ -195,7 +203,7 @@ describe('an endpoint with a scope', () => {
     '%s takes a key for inference, in either header',
     async ([, endpoint]) => {
       const own = about(endpoint, guest.id)
-      const asked = { method: own.method, body: own.example.body, headers: { 'x-api-key': guest.key } }
+      const asked = { method: own.method, body: bodyOf(own), headers: { 'x-api-key': guest.key } }
 
       expect((await send(own, { key: guest.key })).status).toBe(statusOf(endpoint))
       expect((await ask(`${rialto.url}${pathOf(own)}`, asked)).status).toBe(statusOf(endpoint))

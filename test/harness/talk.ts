@@ -11,7 +11,7 @@ export type Asked = {
   readonly method?: string
   readonly key?: string
   readonly headers?: Readonly<Record<string, string>>
-  /** What is not a string is sent as JSON. */
+  /** A text and a form are sent as they are, everything else as JSON. */
   readonly body?: unknown
 }
 
@@ -76,10 +76,10 @@ function initOf({ method, key, headers, body }: Asked): RequestInit {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
       ...(key !== undefined && { authorization: `Bearer ${key}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(body !== undefined && !(body instanceof FormData) && { 'content-type': 'application/json' }),
       ...headers,
     },
-    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    ...(body !== undefined && { body: typeof body === 'string' || body instanceof FormData ? body : JSON.stringify(body) }),
   }
 }
 

@@ -25,6 +25,7 @@ const STOREYS: Readonly<Record<string, number>> = {
   accounts: 1,
   chain: 1,
   funding: 1,
+  'local-models': 1,
   telemetry: 1,
   store: 1,
   // Its codecs work in a child, which the door to children of `engines` starts.
