@@ -14,6 +14,7 @@ import {
 } from './catalog/entry.ts'
 import { readFile } from './catalog/read.ts'
 import { type ChainFile, chainFile, chainProblem } from './chain/settings.ts'
+import { type LocalModelsFile, localModelsFile } from './local-models/settings.ts'
 import { StartError, type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
 import { type RawFiles, readFiles } from './start/files.ts'
 
@@ -53,6 +54,7 @@ export type Config = Settings & {
   readonly names: NamesFile
   readonly plans: PlansFile
   readonly chain: ChainFile
+  readonly localModels: LocalModelsFile
   readonly engines: readonly EngineConfig[]
   readonly systemPrompt: string
 }
@@ -75,13 +77,14 @@ export function loadConfig(env: Environment = process.env): Config {
   return Object.freeze({ ...settings, ...about(), ...read, engines: enginesOf(files, env), systemPrompt: files.systemPrompt })
 }
 
-function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server' | 'chain'> {
+function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server' | 'chain' | 'localModels'> {
   return {
     models: readFile(modelsFile, files.models, 'models/*.json'),
     names: readFile(namesFile, files.names, 'names.json'),
     plans: readFile(plansFile, files.plans, 'plans.json'),
     server: readFile(serverFile, files.server, 'server.json'),
     chain: readFile(chainFile, files.chain, 'chain.json'),
+    localModels: readFile(localModelsFile, files.localModels, 'local-models.json'),
   }
 }
 

@@ -1,4 +1,5 @@
 /** The composition root: the only file that names every concrete class. Builds the house; opens nothing to the outside. */
+import { totalmem } from 'node:os'
 import { Accounts } from './accounts/accounts.ts'
 import { Audit } from './accounts/audit.ts'
 import { Credits } from './accounts/credits.ts'
@@ -42,6 +43,7 @@ import type { ServeRooms } from './pipeline/serve.ts'
 import { StartError } from './start/environment.ts'
 import { Retention } from './store/retention.ts'
 import type { Log } from './telemetry/log.ts'
+import { type OpenModels, openModels } from './models.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { openTraces } from './telemetry/traces.ts'
 
@@ -71,6 +73,8 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
   const ledger = new Ledger({ store, clock, onStoreAway: storeChanges(log, clock), onAlarm })
   const keys = new Keys(store, clock)
   const outside = new OutsideDoor()
+  const models = openModels(config, clock, memoryBytes())
+  await models.store.start()
   const origin = originOf(config, () => door.port)
   const chain = chainOf(config, { store, clock, outside, ledger, log, origin })
   const money = moneyOf(config, { store, clock, outside, ledger, chain, origin })
@@ -104,7 +108,7 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
       web3Keys: chain.web3Keys,
       rateLimits: { plans, clock, store, ledger, flushRefusals: () => refusals.flush() },
       billing: { ledger, store },
-      admin: adminOf(config, { store, clock, ledger, keys, keyring }),
+      admin: adminOf(config, { store, clock, ledger, keys, keyring, models: models.store }),
     }),
     enter: (credentials, address, endpoint) => enter(entrance, credentials, address, endpoint),
     balance: ({ accountId }) => balanceOf(ledger, accountId),
@@ -122,7 +126,7 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
       chain.stakes?.start()
       retention.start()
     },
-    close: () => close({ chain, retention, ledger, refusals, keys, traces, outside, engines }),
+    close: () => close({ chain, retention, ledger, refusals, keys, traces, outside, engines, models }),
   }
 }
 
@@ -135,13 +139,18 @@ type Closing = {
   readonly traces: Traces
   readonly outside: OutsideDoor
   readonly engines: ReadonlyMap<string, Engine>
+  readonly models: OpenModels
 }
 
-async function close({ chain, retention, ledger, refusals, keys, traces, outside, engines }: Closing): Promise<number> {
+/** Of the machine, or of the container that this process may fill. */
+const memoryBytes = (): number => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+
+async function close({ chain, retention, ledger, refusals, keys, traces, outside, engines, models }: Closing): Promise<number> {
   await Promise.all([chain.stakes?.stop(), retention.stop()])
   const unwritten = await ledger.close()
   await Promise.all([refusals.flush(), keys.close(), traces.close(), outside.close()])
   await Promise.all([...engines.values()].map((engine) => engine.close()))
+  await models.close()
   return unwritten
 }
 
@@ -238,9 +247,13 @@ function keyringOf({ store, clock, keys, catalog, limits }: KeyRooms): Keyring {
   })
 }
 
-type AdminRooms = Pick<Grounds, 'store' | 'clock' | 'ledger'> & { readonly keys: Keys; readonly keyring: Keyring }
+type AdminRooms = Pick<Grounds, 'store' | 'clock' | 'ledger'> & {
+  readonly keys: Keys
+  readonly keyring: Keyring
+  readonly models: OpenModels['store']
+}
 
-function adminOf({ plans }: Config, { store, clock, ledger, keys, keyring }: AdminRooms): EndpointOptions['admin'] {
+function adminOf({ plans }: Config, { store, clock, ledger, keys, keyring, models }: AdminRooms): EndpointOptions['admin'] {
   const audit = new Audit(store, clock)
   const accounts = new Accounts({
     store,
@@ -259,6 +272,7 @@ function adminOf({ plans }: Config, { store, clock, ledger, keys, keyring }: Adm
     store,
     clock,
     keyring,
+    models,
     credits: new Credits({ store, ledger, audit }),
     trialBalances: new TrialBalances(store, () => ledger.status, clock.now),
     balances: (id) => ledger.balances(id),

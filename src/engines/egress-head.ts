@@ -11,7 +11,13 @@ export type HeadOf = {
   readonly fromRoot?: boolean
   readonly accept: string
   readonly body?: string | Buffer
+  /** Instead of that of every request, which is JSON's. */
+  readonly contentType?: string
+  readonly range?: RangeFields
 }
+
+/** Fields of one request of a download. Empty for one that is not sent. */
+export type RangeFields = { readonly range: string; readonly ifRange: string; readonly authorization: string }
 
 type Head = HeadOf & { readonly bodied: boolean; readonly text: string }
 
@@ -33,6 +39,8 @@ const OWN: ReadonlySet<string> = new Set([
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 /** Visible ASCII and blanks; nothing that could end a line, or that is not one byte in every encoding. */
 const VALUE = /^[\x20-\x7e\t]*$/
+/** The field as it stands among the others. */
+const CONTENT_TYPE = /content-type: [^\r]*\r\n/
 const PATH = /^\/[\x21\x22\x24-\x7e]*$/
 
 export class Heads {
@@ -68,17 +76,23 @@ export class Heads {
    */
   of(request: HeadOf): string {
     const bodied = request.body !== undefined
+    if (request.range) return this.#written(request, bodied, rangeLines(request.range))
     const heads = this.#heads.get(request.path)
     if (heads) for (const head of heads) if (head.bodied === bodied && isFor(head, request)) return head.text
     return this.#build(request, bodied)
   }
 
-  #build({ method, path, fromRoot = false, accept }: HeadOf, bodied: boolean): string {
-    const target = fromRoot ? path : this.#basePath + path
-    if (!PATH.test(target) || !VALUE.test(accept)) throw fail('INFERENCE_FAILED', { internal: 'upstream_request' })
-    const fields = `host: ${this.#host}\r\nconnection: keep-alive\r\n${this.#fields}accept: ${accept}\r\naccept-encoding: identity\r\n`
-    const end = bodied ? 'content-length: ' : method === 'POST' ? 'content-length: 0\r\n\r\n' : '\r\n'
-    const head: Head = { method, path, fromRoot, accept, bodied, text: `${method} ${target} HTTP/1.1\r\n${fields}${end}` }
+  #build(request: HeadOf, bodied: boolean): string {
+    const { method, path, fromRoot = false, accept, contentType } = request
+    const head: Head = {
+      method,
+      path,
+      fromRoot,
+      accept,
+      ...(contentType !== undefined && { contentType }),
+      bodied,
+      text: this.#written(request, bodied, ''),
+    }
     if (this.#count++ >= HEADS) {
       this.#heads.clear()
       this.#count = 1
@@ -88,7 +102,24 @@ export class Heads {
     else this.#heads.set(path, [head])
     return head.text
   }
+
+  #written({ method, path, fromRoot = false, accept, contentType }: HeadOf, bodied: boolean, lines: string): string {
+    const target = fromRoot ? path : this.#basePath + path
+    if (!PATH.test(target) || !VALUE.test(accept) || (contentType !== undefined && !VALUE.test(contentType)))
+      throw fail('INFERENCE_FAILED', { internal: 'upstream_request' })
+    const own = contentType === undefined ? this.#fields : this.#fields.replace(CONTENT_TYPE, `content-type: ${contentType}\r\n`)
+    const fields = `host: ${this.#host}\r\nconnection: keep-alive\r\n${own}accept: ${accept}\r\naccept-encoding: identity\r\n`
+    const end = bodied ? 'content-length: ' : method === 'POST' ? 'content-length: 0\r\n\r\n' : '\r\n'
+    return `${method} ${target} HTTP/1.1\r\n${fields}${lines}${end}`
+  }
 }
 
-const isFor = (head: Head, { method, fromRoot = false, accept }: HeadOf): boolean =>
-  head.method === method && head.accept === accept && head.fromRoot === fromRoot
+/** Throws a `Failure` for what could not stand in a head. */
+function rangeLines({ range, ifRange, authorization }: RangeFields): string {
+  const lines = Object.entries({ range, 'if-range': ifRange, authorization }).filter(([, value]) => value !== '')
+  if (lines.some(([, value]) => !VALUE.test(value))) throw fail('INFERENCE_FAILED', { internal: 'upstream_request' })
+  return lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+}
+
+const isFor = (head: Head, { method, fromRoot = false, accept, contentType }: HeadOf): boolean =>
+  head.method === method && head.accept === accept && head.fromRoot === fromRoot && head.contentType === contentType

@@ -24,8 +24,9 @@ export type EgressRequest = {
   /** Appended to the path of the base URL, or with `fromRoot` to its origin. */
   readonly path: string
   readonly fromRoot?: boolean
-  /** JSON. */
+  /** JSON, unless `contentType` says otherwise. */
   readonly body?: string | Buffer
+  readonly contentType?: string
   readonly accept: string
   readonly signal: Signal
   /** Of a download: which bytes are wanted, and who asks. Its answer's head has the fields that downloads look at. */

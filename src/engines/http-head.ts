@@ -28,8 +28,12 @@ export class HttpHead {
   #contentType: string | undefined = undefined
   #retryAfter: string | undefined = undefined
   #retryAfterMs: string | undefined = undefined
+  /** The fields that only downloads look at, where this is the answer to one. */
+  #more: Record<string, string> | null = null
 
-  reset(): void {
+  /** With `more`, the fields that downloads look at are kept, too. */
+  reset(more: boolean): void {
+    this.#more = more ? {} : null
     this.status = 0
     this.length = -1
     this.chunked = false
@@ -49,7 +53,9 @@ export class HttpHead {
 
   /** Only what engines and refusals look at, by lower-case names. */
   headers(): UpstreamHeaders {
-    return { 'content-type': this.#contentType, 'retry-after': this.#retryAfter, 'retry-after-ms': this.#retryAfterMs }
+    const headers = { 'content-type': this.#contentType, 'retry-after': this.#retryAfter, 'retry-after-ms': this.#retryAfterMs }
+    if (!this.#more) return headers
+    return { ...headers, ...this.#more, 'content-length': this.length === -1 ? undefined : String(this.length) }
   }
 
   /** The first line, from `at` up to its end. Throws a `BadAnswer`. */
@@ -72,6 +78,7 @@ export class HttpHead {
     // A line that begins with a blank continued the one before it in old times; here its name is none. Nor may a blank
     // stand before the colon: some would read that name, and some would not.
     if (colon === at || colon === end || bytes[colon] !== COLON) throw new BadAnswer()
+    if (this.#more) this.#keepMore(bytes.toString('latin1', at, colon).toLowerCase(), valueOf(bytes, colon, end))
     // Names are told apart by their lengths first.
     switch (colon - at) {
       case 10:
@@ -93,6 +100,10 @@ export class HttpHead {
         break
       default:
     }
+  }
+
+  #keepMore(name: string, value: string): void {
+    if (this.#more && MORE.has(name)) this.#more[name] = value
   }
 
   /** Once, digits only: where two lengths are given, two readers may differ about where the answer ends. */
@@ -117,6 +128,18 @@ export class HttpHead {
     }
   }
 }
+
+/** What downloads look at: where the file went, which version it is, and what part of it this is. */
+const MORE: ReadonlySet<string> = new Set([
+  'location',
+  'etag',
+  'last-modified',
+  'content-range',
+  'link',
+  'x-linked-etag',
+  'x-linked-size',
+  'x-repo-commit',
+])
 
 const TAB = 9
 const SPACE = 32

@@ -46,10 +46,12 @@ export class HttpResponse {
   #left = 0
   #digits = 0
   #lineBytes = 0
+  #more = false
 
-  /** Makes ready for the next answer. */
-  reset(): void {
-    this.#head.reset()
+  /** Makes ready for the next answer; with `more`, one to a download. */
+  reset(more = false): void {
+    this.#more = more
+    this.#head.reset(more)
     this.#state = STATUS
     this.#carry = ''
     this.#headBytes = 0
@@ -149,7 +151,7 @@ export class HttpResponse {
     if (status < 200) {
       // No other protocol was asked for.
       if (status === 101) throw new BadAnswer()
-      this.#head.reset()
+      this.#head.reset(this.#more)
       this.#state = STATUS
       return
     }

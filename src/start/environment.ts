@@ -23,6 +23,8 @@ export const VARIABLES: readonly { readonly name: string; readonly takes: string
   { name: 'RIALTO_RPC_URL', takes: 'the http(s) address of a node of the chain in chain.json; default: none is asked' },
   { name: 'RIALTO_SETTLER_KEY', takes: 'a private key, 0x and 64 hexadecimal digits, that collects x402 payments without a facilitator' },
   { name: 'RIALTO_FACILITATOR_TOKEN', takes: 'the bearer token for the x402 facilitator; default: none' },
+  { name: 'HF_TOKEN', takes: 'a token of the hub that models are downloaded from, for those that want one; default: none' },
+  { name: 'HF_ENDPOINT', takes: 'the http(s) address of that hub; default https://huggingface.co' },
   { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', takes: 'the http(s) address of an OpenTelemetry collector; default: no traces' },
 ]
 
@@ -40,6 +42,9 @@ export type Settings = {
   readonly rpcUrl: string | null
   readonly settlerKey: `0x${string}` | null
   readonly facilitatorToken: string | null
+  /** Of the hub that models come from; null for what local-models.json says, and for none. */
+  readonly hub: string | null
+  readonly hubToken: string | null
 }
 
 /** Reads Rialto's own variables; throws a `StartError` with one sentence that names the variable and what it takes. */
@@ -61,6 +66,8 @@ export function settingsOf(env: Environment): Settings {
     rpcUrl: url('RIALTO_RPC_URL'),
     settlerKey: settlerOf(text('RIALTO_SETTLER_KEY')),
     facilitatorToken: text('RIALTO_FACILITATOR_TOKEN'),
+    hub: url('HF_ENDPOINT'),
+    hubToken: text('HF_TOKEN'),
   }
 }
 

@@ -11,11 +11,12 @@ export type RawFiles = {
   readonly plans: unknown
   readonly server: unknown
   readonly chain: unknown
+  readonly localModels: unknown
   readonly systemPrompt: string
 }
 
 /** The files a configuration folder may have. Anything else in it is a mistake, and said to be one. */
-const KNOWN = ['engines.json', 'names.json', 'plans.json', 'server.json', 'chain.json', 'system-prompt.md', 'models']
+const KNOWN = ['engines.json', 'names.json', 'plans.json', 'server.json', 'chain.json', 'local-models.json', 'system-prompt.md', 'models']
 
 /**
  * Reads the folder `base` and lays `overlay` over it, file by file: entries of lists are matched by `id` and merged
@@ -36,6 +37,7 @@ export function readFiles(base: string, overlay: string | null): RawFiles {
     plans: json('plans.json', {}),
     server: json('server.json', {}),
     chain: json('chain.json', {}),
+    localModels: json('local-models.json', {}),
     systemPrompt: (prompt ?? readText(join(base, 'system-prompt.md')) ?? '').trim(),
   }
 }

@@ -1,0 +1,63 @@
+/**
+ * What a model will take once it is loaded, reckoned from its files and its header: a bound from above rather than a guess, because a
+ * machine that runs out of memory takes more down with it than a model.
+ */
+import type { LocalModality } from '../core/local-models.ts'
+import type { GgufHeader } from './gguf.ts'
+
+/** A key or a value in the cache is a 16-bit float. */
+const CACHED_BYTES = 2
+/** So many tokens are worked on at once; the buffers for that are 32-bit floats. */
+const BATCH_TOKENS = 512
+const FLOAT_BYTES = 4
+/** The process, its library, and what it allocates by the way. */
+const PROCESS_BYTES = 160 * 1024 * 1024
+/** An audio model's weights are in memory as they are on disk; what it computes with is about as much again for the largest inputs. */
+const AUDIO_FACTOR = 1.6
+
+export type Shape = { readonly contextTokens: number; readonly parallel: number }
+export type Estimate = {
+  readonly weightsBytes: number
+  readonly cacheBytes: number
+  readonly overheadBytes: number
+  readonly totalBytes: number
+}
+
+/** Of a model of text or embeddings. */
+export function estimateOf(header: GgufHeader, weightsBytes: number, { contextTokens, parallel }: Shape): Estimate {
+  const perToken = header.kvHeads * (header.keyLength + header.valueLength) * CACHED_BYTES
+  // A model that only embeds reads a text in one go and remembers nothing of it, but it needs room for all of it at once.
+  const cacheBytes = perToken * contextTokens * parallel
+  const widest = Math.max(header.feedForwardLength, header.embeddingLength * 4)
+  const buffers = BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES
+  return summed(weightsBytes, cacheBytes, buffers + PROCESS_BYTES)
+}
+
+export const audioEstimateOf = (weightsBytes: number): Estimate =>
+  summed(weightsBytes, 0, weightsBytes * (AUDIO_FACTOR - 1) + PROCESS_BYTES)
+
+/**
+ * The shape that a model is loaded in: the context as wished, as far as the model has it; fewer runs at once where all of them do not fit
+ * the budget. The context is never made smaller to fit: that would cut what callers send.
+ */
+export function shapeOf(
+  header: GgufHeader,
+  weightsBytes: number,
+  modality: LocalModality,
+  wished: Shape,
+  budgetBytes: number,
+): Shape & { readonly estimate: Estimate } {
+  const contextTokens = Math.min(wished.contextTokens, header.contextTokens ?? wished.contextTokens)
+  let parallel = modality === 'embedding' ? 1 : wished.parallel
+  let estimate = estimateOf(header, weightsBytes, { contextTokens, parallel })
+  while (parallel > 1 && estimate.totalBytes > budgetBytes) {
+    parallel = Math.floor(parallel / 2)
+    estimate = estimateOf(header, weightsBytes, { contextTokens, parallel })
+  }
+  return { contextTokens, parallel, estimate }
+}
+
+function summed(weightsBytes: number, cacheBytes: number, overheadBytes: number): Estimate {
+  const overhead = Math.ceil(overheadBytes)
+  return { weightsBytes, cacheBytes, overheadBytes: overhead, totalBytes: weightsBytes + cacheBytes + overhead }
+}
