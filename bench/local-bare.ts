@@ -24,12 +24,20 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
   },
 })
-const [chats, tokens, prompt, threads, context, rounds] = [values.chats, values.tokens, values.prompt, values.threads, values.context, values.rounds].map(Number)
+const [chats, tokens, prompt, threads, context, rounds] = [
+  values.chats,
+  values.tokens,
+  values.prompt,
+  values.threads,
+  values.context,
+  values.rounds,
+].map(Number)
 
 type Round = { readonly firstTokenMs: number; readonly prefillPerSecond: number; readonly decodePerSecond: number }
 
 async function main(): Promise<void> {
-  if (!values.model || !chats || !tokens || !prompt || !threads || !context || !rounds) throw new Error('--model takes a file; the others take numbers from 1')
+  if (!values.model || !chats || !tokens || !prompt || !threads || !context || !rounds)
+    throw new Error('--model takes a file; the others take numbers from 1')
   const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, progressLogs: false, maxThreads: threads })
   const model = await llama.loadModel({ modelPath: values.model, gpuLayers: 0 })
   const made = await model.createContext({ contextSize: context, sequences: chats, threads, batchSize: BATCH_TOKENS })
@@ -37,7 +45,8 @@ async function main(): Promise<void> {
   const vocabulary = [...model.iterateAllTokens()].filter((token) => !model.isSpecialToken(token) && !model.isEogToken(token))
   const results: Round[] = []
   for (let round = 0; round < rounds; round++) results.push(await one(sequences, vocabulary, { prompt, tokens, round }))
-  const median = (of: (round: Round) => number): number => Math.round((results.map(of).toSorted((a, b) => a - b)[rounds >> 1] ?? 0) * 10) / 10
+  const median = (of: (round: Round) => number): number =>
+    Math.round((results.map(of).toSorted((a, b) => a - b)[rounds >> 1] ?? 0) * 10) / 10
   const says = {
     chats,
     threads,
@@ -50,15 +59,25 @@ async function main(): Promise<void> {
 }
 
 /** All chats at once, from nothing: each reads its prompt and writes until it has so many tokens, whatever they are. */
-async function one(sequences: readonly LlamaContextSequence[], vocabulary: readonly Token[], size: { prompt: number; tokens: number; round: number }): Promise<Round> {
+async function one(
+  sequences: readonly LlamaContextSequence[],
+  vocabulary: readonly Token[],
+  size: { prompt: number; tokens: number; round: number },
+): Promise<Round> {
   await Promise.all(sequences.map((sequence) => sequence.clearHistory()))
   const start = performance.now()
   const times = await Promise.all(
     sequences.map(async (sequence, at) => {
-      const words = Array.from({ length: size.prompt }, (_, i) => vocabulary[(i * 31 + at * 977 + size.round * 7919) % vocabulary.length] ?? vocabulary[0])
+      const words = Array.from(
+        { length: size.prompt },
+        (_, i) => vocabulary[(i * 31 + at * 977 + size.round * 7919) % vocabulary.length] ?? vocabulary[0],
+      )
       let [first, last, count] = [0, 0, 0]
       const options = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, seed: SEED + at, yieldEogToken: true }
-      for await (const _token of sequence.evaluate(words.filter((word) => word !== undefined), options)) {
+      for await (const _token of sequence.evaluate(
+        words.filter((word) => word !== undefined),
+        options,
+      )) {
         last = performance.now()
         if (first === 0) first = last
         if (++count >= size.tokens) break

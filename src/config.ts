@@ -13,6 +13,7 @@ import {
   plansFile,
 } from './catalog/entry.ts'
 import { readFile } from './catalog/read.ts'
+import { bareEnvironment } from './engines/process.ts'
 import { type ChainFile, chainFile, chainProblem } from './chain/settings.ts'
 import { type LocalModelsFile, localModelsFile } from './local-models/settings.ts'
 import { StartError, type Environment, type Settings, httpUrl, settingsOf } from './start/environment.ts'
@@ -56,6 +57,8 @@ export type Config = Settings & {
   readonly chain: ChainFile
   readonly localModels: LocalModelsFile
   readonly engines: readonly EngineConfig[]
+  /** What children get to see of the environment. */
+  readonly childEnv: Readonly<Record<string, string>>
   readonly systemPrompt: string
 }
 
@@ -74,7 +77,14 @@ export function loadConfig(env: Environment = process.env): Config {
   const read = checked(files)
   const problem = chainProblem(read.chain, settings)
   if (problem !== null) throw new StartError(problem)
-  return Object.freeze({ ...settings, ...about(), ...read, engines: enginesOf(files, env), systemPrompt: files.systemPrompt })
+  return Object.freeze({
+    ...settings,
+    ...about(),
+    ...read,
+    engines: enginesOf(files, env),
+    childEnv: bareEnvironment(env),
+    systemPrompt: files.systemPrompt,
+  })
 }
 
 function checked(files: RawFiles): Pick<Config, 'models' | 'names' | 'plans' | 'server' | 'chain' | 'localModels'> {

@@ -1,12 +1,11 @@
 /** The composition root: the only file that names every concrete class. Builds the house; opens nothing to the outside. */
-import { totalmem } from 'node:os'
 import { Accounts } from './accounts/accounts.ts'
 import { Audit } from './accounts/audit.ts'
 import { Credits } from './accounts/credits.ts'
 import { TrialBalances } from './accounts/trial-balance.ts'
 import { Catalog } from './catalog/catalog.ts'
 import { type Chain, openChain } from './chain/chain.ts'
-import type { Config, EngineConfig } from './config.ts'
+import type { Config } from './config.ts'
 import type { Balance } from './core/call.ts'
 import type { Clock } from './core/clock.ts'
 import type { Engine } from './core/engine.ts'
@@ -15,10 +14,7 @@ import type { Store } from './core/store.ts'
 import type { Readiness } from './endpoints/health/health.ts'
 import type { EndpointOptions } from './endpoints/index.ts'
 import { endpoints } from './endpoints/index.ts'
-import { AnthropicEngine } from './engines/anthropic/anthropic.ts'
-import { OpenAiEngine } from './engines/openai/openai.ts'
 import { OutsideDoor } from './engines/outside.ts'
-import { sandboxEngine } from './engines/sandbox/sandbox.ts'
 import { TOP_UP_BOUNDS } from './funding/funding.ts'
 import { STRIPE_URL, Stripe } from './funding/stripe.ts'
 import { Till } from './funding/till.ts'
@@ -40,12 +36,11 @@ import { Breakers } from './pipeline/breakers.ts'
 import { Desk } from './pipeline/desk.ts'
 import { type Wallets, enter } from './pipeline/enter.ts'
 import type { ServeRooms } from './pipeline/serve.ts'
-import { StartError } from './start/environment.ts'
 import { Retention } from './store/retention.ts'
 import type { Log } from './telemetry/log.ts'
-import { type OpenModels, openModels } from './models.ts'
 import { Metrics } from './telemetry/metrics.ts'
 import { openTraces } from './telemetry/traces.ts'
+import { type Workshop, openWorkshop } from './workshop.ts'
 
 const PING_STORE_MS = 1_000
 
@@ -64,7 +59,8 @@ export type House = {
 /** Builds the house over an open store. The door listens when `listen` is called on it. */
 export async function buildHouse(config: Config, store: Store, log: Log, clock: Clock): Promise<House> {
   const { server, version, plans } = config
-  const engines = new Map(config.engines.filter(({ configured }) => configured).map((entry) => [entry.id, engineOf(entry)]))
+  const workshop = await openWorkshop(config, clock)
+  const { engines, models, codecs } = workshop
   const catalog = new Catalog({ entries: config.models, names: config.names, engines: config.engines, clock })
   catalog.addPrices(await store.prices())
   const refusals = new RefusalLog(store)
@@ -73,8 +69,6 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
   const ledger = new Ledger({ store, clock, onStoreAway: storeChanges(log, clock), onAlarm })
   const keys = new Keys(store, clock)
   const outside = new OutsideDoor()
-  const models = openModels(config, clock, memoryBytes())
-  await models.store.start()
   const origin = originOf(config, () => door.port)
   const chain = chainOf(config, { store, clock, outside, ledger, log, origin })
   const money = moneyOf(config, { store, clock, outside, ledger, chain, origin })
@@ -104,11 +98,12 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
       systemPrompt,
       about: { version, plans, errorBody },
       health: { metrics: () => metrics.text(), readiness: () => readiness(door, store, ledger, catalog) },
+      audio: codecs,
       keyring,
       web3Keys: chain.web3Keys,
       rateLimits: { plans, clock, store, ledger, flushRefusals: () => refusals.flush() },
       billing: { ledger, store },
-      admin: adminOf(config, { store, clock, ledger, keys, keyring, models: models.store }),
+      admin: adminOf(config, { store, clock, ledger, keys, keyring, models }),
     }),
     enter: (credentials, address, endpoint) => enter(entrance, credentials, address, endpoint),
     balance: ({ accountId }) => balanceOf(ledger, accountId),
@@ -123,10 +118,11 @@ export async function buildHouse(config: Config, store: Store, log: Log, clock: 
     metrics,
     chain,
     start() {
+      workshop.warm()
       chain.stakes?.start()
       retention.start()
     },
-    close: () => close({ chain, retention, ledger, refusals, keys, traces, outside, engines, models }),
+    close: () => close({ chain, retention, ledger, refusals, keys, traces, outside, workshop }),
   }
 }
 
@@ -138,19 +134,14 @@ type Closing = {
   readonly keys: Keys
   readonly traces: Traces
   readonly outside: OutsideDoor
-  readonly engines: ReadonlyMap<string, Engine>
-  readonly models: OpenModels
+  readonly workshop: Workshop
 }
 
-/** Of the machine, or of the container that this process may fill. */
-const memoryBytes = (): number => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-
-async function close({ chain, retention, ledger, refusals, keys, traces, outside, engines, models }: Closing): Promise<number> {
+async function close({ chain, retention, ledger, refusals, keys, traces, outside, workshop }: Closing): Promise<number> {
   await Promise.all([chain.stakes?.stop(), retention.stop()])
   const unwritten = await ledger.close()
   await Promise.all([refusals.flush(), keys.close(), traces.close(), outside.close()])
-  await Promise.all([...engines.values()].map((engine) => engine.close()))
-  await models.close()
+  await workshop.close()
   return unwritten
 }
 
@@ -250,7 +241,7 @@ function keyringOf({ store, clock, keys, catalog, limits }: KeyRooms): Keyring {
 type AdminRooms = Pick<Grounds, 'store' | 'clock' | 'ledger'> & {
   readonly keys: Keys
   readonly keyring: Keyring
-  readonly models: OpenModels['store']
+  readonly models: Workshop['models']
 }
 
 function adminOf({ plans }: Config, { store, clock, ledger, keys, keyring, models }: AdminRooms): EndpointOptions['admin'] {
@@ -283,24 +274,6 @@ function adminOf({ plans }: Config, { store, clock, ledger, keys, keyring, model
 /** The public address where it is set; else where the server listens. */
 export function originOf({ publicUrl, host }: Pick<Config, 'publicUrl' | 'host'>, port: () => number): () => string {
   return () => publicUrl ?? `http://${host.includes(':') ? `[${host}]` : host}:${port()}`
-}
-
-/** A key or an address that cannot be sent stops the start with one sentence; it names the engine and quotes nothing. */
-function engineOf(config: EngineConfig): Engine {
-  try {
-    return newEngine(config)
-  } catch (error) {
-    if (error instanceof TypeError) throw new StartError(`engines.json: ${config.id}: ${error.message}.`)
-    throw error
-  }
-}
-
-function newEngine({ id, kind, privacy, lists, baseUrl, apiKey, unsupported, maxTokensField }: EngineConfig): Engine {
-  if (kind === 'sandbox') return sandboxEngine()
-  if (baseUrl === null) throw new StartError(`engines.json: ${id}: baseUrl is missing.`)
-  const remote = { id, privacy, lists, baseUrl, apiKey }
-  if (kind === 'anthropic') return new AnthropicEngine(remote)
-  return new OpenAiEngine({ ...remote, unsupported: unsupported ?? [], maxTokensField: maxTokensField ?? 'max_tokens' })
 }
 
 /** Breakers whose openings and closings are listed and logged. */

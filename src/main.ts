@@ -107,7 +107,7 @@ async function watched(
   await Promise.race([firstRound, new Promise((resolve) => setTimeout(resolve, FIRST_ROUND_MS))])
   return () =>
     [...states].flatMap(([id, reach]) => {
-      if (!reach.up || id === 'sandbox') return []
+      if (!reach.up || id === 'sandbox' || reach.models?.length === 0) return []
       return [reach.models === null ? id : `${id} (${reach.models.length} ${reach.models.length === 1 ? 'model' : 'models'})`]
     })
 }

@@ -18,9 +18,9 @@ import { type Answered, type Asked, ask } from './harness/talk.ts'
 const STRANGERS_FAILURES = 20
 
 const plans = plansFile.parse(JSON.parse(readFileSync(join(import.meta.dirname, '..', 'config', 'plans.json'), 'utf8')))
-const NOTHING_BEHIND = { keyring: {}, web3Keys: {}, rateLimits: {}, billing: {}, admin: {} } as Pick<
+const NOTHING_BEHIND = { audio: {}, keyring: {}, web3Keys: {}, rateLimits: {}, billing: {}, admin: {} } as Pick<
   EndpointOptions,
-  'keyring' | 'web3Keys' | 'rateLimits' | 'billing' | 'admin'
+  'audio' | 'keyring' | 'web3Keys' | 'rateLimits' | 'billing' | 'admin'
 >
 const all: readonly AnyEndpoint[] = endpoints({
   systemPrompt: '',

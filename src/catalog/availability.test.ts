@@ -340,8 +340,15 @@ describe('what the operator can do', () => {
     const catalog = over([engine('local', { lists: true })], [{ engine: 'local', model: 'theirs' }])
     catalog.reach('local', has('other'))
     const bare = over([], [])
+    const pulled = over(
+      [engine('local', { lists: true, remedy: 'Run npm run models -- pull {model}' })],
+      [{ engine: 'local', model: 'theirs' }],
+    )
+    pulled.reach('local', has('other'))
 
     expect(catalog.remedy(catalog.resolve('m', 'text').model)).toBe('Load theirs into local, which does not have it.')
+    // The engine's own words, where they name the model.
+    expect(pulled.remedy(pulled.resolve('m', 'text').model)).toBe('Run npm run models -- pull theirs')
     expect(bare.remedy(bare.resolve('m', 'text').model)).toBe(
       'It has no deployment; give it one in models/text.json of the configuration folder.',
     )

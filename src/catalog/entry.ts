@@ -170,7 +170,7 @@ const environmentName = z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'must be the 
 
 const engineFields = z.strictObject({
   id: z.string().regex(/^[a-z][a-z0-9-]{0,31}$/, 'must be 1 to 32 lower-case letters, digits and -'),
-  kind: z.enum(['openai', 'anthropic', 'sandbox']),
+  kind: z.enum(['openai', 'anthropic', 'sandbox', 'llama', 'sherpa']),
   baseUrl: z.url({ protocol: /^https?$/ }).optional(),
   /** The environment variable that replaces `baseUrl`. */
   baseUrlEnv: environmentName.optional(),
@@ -183,11 +183,16 @@ const engineFields = z.strictObject({
   unsupported: z.array(z.string()).optional(),
   /** By which name it takes the limit of output tokens. */
   maxTokensField: z.enum(['max_tokens', 'max_completion_tokens']).optional(),
-  /** One sentence: what the operator does to bring it online. */
+  /** Which API's words it has for speech and transcription; OpenAI's where nothing is said. */
+  audioWords: z.enum(['openai', 'venice']).optional(),
+  /** One sentence: what the operator does to bring it online; for an engine of this machine, to bring `{model}`. */
   remedy: z.string().min(1).max(300),
 })
 
-export const engineEntry = engineFields.refine(({ kind, baseUrl }) => kind === 'sandbox' || baseUrl !== undefined, {
+/** Whether engines of this kind are reached over the network. */
+const isRemote = (kind: string): boolean => kind === 'openai' || kind === 'anthropic'
+
+export const engineEntry = engineFields.refine(({ kind, baseUrl }) => !isRemote(kind) || baseUrl !== undefined, {
   path: ['baseUrl'],
   error: 'is needed to reach an engine of this kind',
 })

@@ -47,6 +47,7 @@ export function listable(models: readonly EngineModel[]): ReadonlyMap<string, En
 
 /** A model at no price, as private as its engine. Who sells access to it sets one (`POST /admin/prices`). */
 export function foundModel(id: string, engine: { readonly id: string; readonly privacy: Privacy }, found: EngineModel): Model {
+  if (found.modality === 'tts' || found.modality === 'asr') return foundAudio(id, engine, found.name, found.modality)
   const contextTokens = found.contextTokens ?? CONTEXT_TOKENS
   const text = found.modality !== 'embedding'
   return {
@@ -71,3 +72,25 @@ export function foundModel(id: string, engine: { readonly id: string; readonly p
     },
   }
 }
+
+/** Its voices are what its engine takes: nobody lists them. */
+const foundAudio = (
+  id: string,
+  engine: { readonly id: string; readonly privacy: Privacy },
+  name: string,
+  modality: 'tts' | 'asr',
+): Model => ({
+  id,
+  modality,
+  name,
+  privacy: engine.privacy,
+  tier: null,
+  prices: { base: modality === 'tts' ? { character: 0 } : { audioSecond: 0 } },
+  bounds: { contextTokens: 0, maxOutputTokens: 0 },
+  capabilities: null,
+  defaults: {},
+  sunset: null,
+  deployments: [{ engine: engine.id, model: name, order: 0, weight: 1 }],
+  created: CREATED,
+  spec: { modelSource: '', pricing: modality === 'tts' ? { input: FREE } : { per_audio_second: FREE } },
+})

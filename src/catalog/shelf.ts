@@ -228,6 +228,9 @@ export class Shelf {
   }
 }
 
+/** Stands for the model's name in the words of an engine of this machine. */
+const MODEL = '{model}'
+
 const LATEST = ':latest'
 
 const itemOf = (listed: Model, model: Model, found: boolean): Item => ({
@@ -245,6 +248,8 @@ const keyOf = ({ engine, model }: { readonly engine: string; readonly model: str
 
 function wayOf({ engine, up, why }: EngineState, deployment: Deployment): string {
   if (!engine.configured) return engine.remedy
+  // What brings one model is another thing than what brings the engine, where its words name the model.
+  if (up && engine.remedy.includes(MODEL)) return engine.remedy.replaceAll(MODEL, deployment.model)
   if (up) return `Load ${deployment.model} into ${engine.id}, which does not have it.`
   return `${engine.id} cannot be reached (${why}). ${engine.remedy}`
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { GAUGES } from '../core/modality.ts'
+import { GAUGES, type Modality } from '../core/modality.ts'
+import type { Unit } from '../core/usage.ts'
 import { buildModel } from './build.ts'
 import { modelFiles, rawFile, shippedCatalog, shippedEngines, shippedEntries, shippedNames, shippedPlans } from './testing.ts'
 
@@ -113,7 +114,9 @@ describe('the shipped catalogue', () => {
   it('sells every runnable model: each unit that its gauge counts has a price', () => {
     const runnable = [...models.values()].filter(({ modality }) => Object.hasOwn(GAUGES, modality))
 
-    expect(runnable.filter(({ prices }) => prices.base.inputToken === undefined || prices.base.outputToken === undefined)).toEqual([])
+    const units = (modality: Modality): readonly Unit[] =>
+      modality === 'tts' ? ['character'] : modality === 'asr' ? ['audioSecond'] : ['inputToken', 'outputToken']
+    expect(runnable.filter(({ modality, prices }) => units(modality).some((unit) => prices.base[unit] === undefined))).toEqual([])
   })
 
   it('asks for no more than a third party’s key or a local server for any of its runnable models', () => {
@@ -129,7 +132,7 @@ describe('the shipped catalogue', () => {
 
     const online = catalog.list('all').filter(({ model_spec }) => !model_spec.offline)
 
-    expect(online.map(({ id }) => id).sort()).toEqual(['sandbox-embedding', 'sandbox-text'])
+    expect(online.map(({ id }) => id).sort()).toEqual(['sandbox-asr', 'sandbox-embedding', 'sandbox-text', 'sandbox-tts'])
     expect(catalog.resolve('default', 'text').model.id).toBe('sandbox-text')
     expect(catalog.resolve('default', 'embedding').model.id).toBe('sandbox-embedding')
     expect(catalog.resolve('gpt-4o', 'text').model.id).toBe('zai-org-glm-4.7')

@@ -19,8 +19,8 @@ export type Input<Query, Body> = {
   readonly body: Body
   /** The size of the body as it came, in bytes. */
   readonly bodyBytes: number
-  /** The file of a form; null where none was sent. */
-  readonly file: FormFile | null
+  /** The file of a form; null where none was sent, absent where the endpoint takes no form. */
+  readonly file?: FormFile | null
   /** The request's headers by their lower-case names. Credentials among them have been checked already. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }

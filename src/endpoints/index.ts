@@ -5,6 +5,7 @@ import { rateLimitEndpoints } from './api-keys/rate-limits.ts'
 import type { RateLimitSources } from './api-keys/rate-limits-key.ts'
 import { keyShapes } from './api-keys/shapes.ts'
 import { web3KeyEndpoints } from './api-keys/web3.ts'
+import { audioEndpoints } from './audio/audio.ts'
 import { type BillingSources, billingEndpoints } from './billing/billing.ts'
 import { chatCompletions } from './chat/completions.ts'
 import type { About } from './docs/about.ts'
@@ -18,6 +19,7 @@ import { getModel } from './models/get.ts'
 import { listModels } from './models/list.ts'
 import { modelTraits } from './models/traits.ts'
 import { type X402Sources, x402Endpoints } from './x402/x402.ts'
+import type { AudioTools } from '../core/audio.ts'
 import type { Web3Keys } from '../chain/web3-keys.ts'
 import type { Keyring } from '../keys/keyring.ts'
 
@@ -26,6 +28,7 @@ export type EndpointOptions = {
   readonly systemPrompt: string
   readonly health: HealthSources
   readonly about: About
+  readonly audio: AudioTools
   readonly keyring: Keyring
   readonly web3Keys: Web3Keys
   readonly rateLimits: RateLimitSources
@@ -40,6 +43,7 @@ export function endpoints(options: EndpointOptions): readonly AnyEndpoint[] {
   const all: AnyEndpoint[] = [
     chatCompletions(options.systemPrompt),
     embeddings,
+    ...audioEndpoints(options.audio),
     listModels,
     modelTraits,
     modelCompatibility,

@@ -33,7 +33,8 @@ export function boundaryOf(contentType: string | undefined): string {
 
 /** Throws a 400 for what is no such form, or 413 for a file that is too large. The file is a view of the body. */
 export function parseForm(body: Buffer, boundary: string, rules: FormRules): Form {
-  const fields: Record<string, string | string[]> = Object.setPrototypeOf({}, null)
+  // Without a prototype, so that a field called `__proto__` is a field like any other.
+  const fields = Object.setPrototypeOf({}, null) as Record<string, string | string[]>
   let file: FormFile | null = null
   for (const { head, from, end } of partsOf(body, boundary)) {
     const { name, fileName } = dispositionOf(head)

@@ -11,7 +11,7 @@ const floats = (...values: number[]): Float32Array => Float32Array.from(values)
 const integers = (...values: number[]): BigInt64Array => BigInt64Array.from(values.map(BigInt))
 
 const FEATURES = 80
-const TOKENS = [' ', ...'abcdefghijklmnopqrstuvwxyz', '.', "'", '▁the']
+const TOKENS = [' ', ...Array.from('abcdefghijklmnopqrstuvwxyz'), '.', "'", '▁the']
 const DURATIONS = 5
 const HIDDEN = 8
 

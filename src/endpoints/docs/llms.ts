@@ -75,10 +75,15 @@ const KEYS = {
 } as const
 
 function describe(endpoint: AnyEndpoint): string[] {
-  const { scope, query, body, answers } = endpoint
+  const { scope, query, body, form, answers } = endpoint
   const lines = [endpoint.description, '', `Key: ${KEYS[scope]}`]
   if (query) lines.push('', '**Query:**', '', ...fieldLines(inputSchema(query), 'request'))
-  if (body) lines.push('', '**Request body:**', '', ...fieldLines(inputSchema(body), 'request'))
+  if (form)
+    lines.push(
+      '',
+      `**Form** (\`multipart/form-data\`): the file as \`${form.file}\`, up to ${form.maxBytes / 1_048_576} MB, and the fields`,
+    )
+  if (body) lines.push('', ...(form ? [] : ['**Request body:**', '']), ...fieldLines(inputSchema(body), 'request'))
   for (const [type, { description, schema }] of Object.entries(answers)) {
     lines.push('', `**Answer** (\`${type}\`): ${description}`)
     if (schema) lines.push('', ...fieldLines(outputSchema(schema), 'answer'))
@@ -92,13 +97,21 @@ function describe(endpoint: AnyEndpoint): string[] {
   return lines
 }
 
-function curl({ method, path, scope, example }: AnyEndpoint, base: string): string[] {
+function curl({ method, path, scope, form, example }: AnyEndpoint, base: string): string[] {
   const parts = [`curl ${method === 'POST' || method === 'GET' ? '' : `-X ${method} `}${base}${path}`]
   if (scope !== 'public') parts.push(`  -H "Authorization: Bearer $${KEY_VARIABLE}"`)
-  if (example.body !== undefined)
+  const { file } = example
+  if (file && form) {
+    parts.push(
+      `  -F ${form.file}=@${file.name}`,
+      ...(isFields(example.body) ? Object.entries(example.body) : []).map(([name, value]) => `  -F ${name}=${String(value)}`),
+    )
+  } else if (example.body !== undefined)
     parts.push('  -H "Content-Type: application/json"', `  -d '${JSON.stringify(example.body).replaceAll("'", `'\\''`)}'`)
   return fence('bash', [parts.join(' \\\n')])
 }
+
+const isFields = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
 
 function answerExample({ example: { answer } }: AnyEndpoint): string[] {
   return typeof answer === 'string' ? fence('', [answer]) : fence('json', [JSON.stringify(answer, null, 2)])

@@ -59,12 +59,19 @@ function operation(endpoint: AnyEndpoint, about: About, schemas: Record<string, 
     ...(endpoint.body && {
       requestBody: {
         required: true,
-        content: { 'application/json': { schema: reference(`${name}Request`), example: endpoint.example.body } },
+        content: contentOf(endpoint, reference(`${name}Request`)),
       },
     }),
     responses: { '200': answer(endpoint, name, schemas), ...errors(endpoint, about) },
     security: endpoint.scope === 'public' ? [] : [{ bearer: [] }],
   }
+}
+
+/** A form has its file beside the fields of its schema. */
+function contentOf({ form, example }: AnyEndpoint, fields: Json): Json {
+  if (!form) return { 'application/json': { schema: fields, example: example.body } }
+  const file = { type: 'object', properties: { [form.file]: { type: 'string', format: 'binary' } }, required: [form.file] }
+  return { 'multipart/form-data': { schema: { allOf: [fields, file] } } }
 }
 
 const KEYS = { INFERENCE: '', ADMIN: ' of type `ADMIN`', OPERATOR: ' of type `ADMIN` of the operator’s account' } as const
@@ -105,7 +112,7 @@ function answer({ answers, example }: AnyEndpoint, name: string, schemas: Record
     if (schema) {
       schemas[`${name}Response`] = outputSchema(schema)
       media['schema'] = reference(`${name}Response`)
-    } else media['schema'] = { type: 'string' }
+    } else media['schema'] = { type: 'string', ...(!/^text\/|json/.test(type) && { format: 'binary' }) }
     if (index === 0) media['example'] = example.answer
     content[type] = media
   }

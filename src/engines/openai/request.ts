@@ -10,6 +10,11 @@ export type Dialect = {
   readonly extraBody: Readonly<Record<string, unknown>>
 }
 
+/** Which words a server has for what the two APIs name differently: OpenAI's, or those of the API that Rialto serves. */
+export type AudioWords = 'openai' | 'venice'
+
+export type AudioDialect = Dialect & { readonly audioWords: AudioWords }
+
 /**
  * Fields that change nothing about the answer. Where a server does not take them they are left out, not refused:
  * OpenAI clients send the cache's on their own account, and the last is ours.

@@ -1,0 +1,151 @@
+/** The gateway's side of the codecs: starts their child when one is needed, and lets go of it when none has been for a while. */
+import type { AudioTools, DecodeOptions, Recording, SpeechEncoder, SpeechFormat } from '../core/audio.ts'
+import { Cancel, type Signal } from '../core/cancel.ts'
+import { fail, failField } from '../core/errors.ts'
+import { type Pipe, openPipe, programOn } from '../engines/process-pipe.ts'
+import { EngineProcess } from '../engines/process.ts'
+import { bytesOfSamples, samplesOfBytes } from './samples.ts'
+import { wavHead } from './wav.ts'
+
+/** A start, and a step of any codec, takes a few hundred milliseconds on a busy machine. */
+const START_MS = 20_000
+const SILENT_MS = 15_000
+/** After so long without work the child and its memory are given back. */
+const IDLE_MS = 60_000
+const AAC_RATE = '96k'
+
+export type CodecsOptions = {
+  /** What the child gets to see of the environment. */
+  readonly env: Readonly<Record<string, string>>
+  readonly idleMs?: number
+}
+
+export class Codecs implements AudioTools {
+  readonly #process: EngineProcess
+  readonly #idleMs: number
+  readonly #env: Readonly<Record<string, string>>
+  /** Where ffmpeg is, once it was found. */
+  #ffmpeg: string | null = null
+  /** Recordings and speech under way. */
+  #open = 0
+  #idle: NodeJS.Timeout | null = null
+
+  constructor({ env, idleMs = IDLE_MS }: CodecsOptions) {
+    this.#idleMs = idleMs
+    this.#env = env
+    this.#process = new EngineProcess({
+      script: new URL('codecs-child.ts', import.meta.url),
+      args: [],
+      env,
+      startMs: START_MS,
+      failure: (reason) =>
+        reason === 'corrupt'
+          ? fail('ASR_UPSTREAM_VALIDATION_FAILED', { internal: 'audio_corrupt' })
+          : fail('INFERENCE_FAILED', { internal: 'codec_failed' }),
+    })
+  }
+
+  /** Whether the child is there: for tests, and for whoever watches memory. */
+  get running(): boolean {
+    return this.#process.pid !== null
+  }
+
+  makes(format: SpeechFormat): boolean {
+    if (format !== 'aac') return true
+    this.#ffmpeg ??= programOn(this.#env['PATH'], 'ffmpeg')
+    return this.#ffmpeg !== null
+  }
+
+  async encoder(format: SpeechFormat, sampleRate: number, signal: Signal): Promise<SpeechEncoder> {
+    if (format === 'pcm') return plain(null)
+    if (format === 'wav') return plain(wavHead(sampleRate, null))
+    if (format === 'aac') return this.#aac(sampleRate, signal)
+    const id = await this.#begin('encode', { format, sampleRate }, signal)
+    const ended = (): void => this.#ended()
+    return {
+      encode: async (samples) => (await this.#call('encode.next', { id }, signal, bytesOfSamples(samples))) ?? EMPTY,
+      end: () =>
+        this.#call('encode.end', { id }, signal)
+          .then((bytes) => bytes ?? EMPTY)
+          .finally(ended),
+      leave: () => this.#leave(id),
+    }
+  }
+
+  /** No encoder for it runs without a compiler: a program of the machine makes it, where there is one. */
+  #aac(sampleRate: number, signal: Signal): SpeechEncoder {
+    if (!this.makes('aac') || !this.#ffmpeg) throw failField('response_format', 'aac needs ffmpeg on the PATH of this server')
+    const from = ['-f', 's16le', '-ar', String(sampleRate), '-ac', '1', '-i', 'pipe:0']
+    const to = ['-c:a', 'aac', '-b:a', AAC_RATE, '-f', 'adts', 'pipe:1']
+    const args = ['-hide_banner', '-loglevel', 'quiet', ...from, ...to]
+    const pipe: Pipe = openPipe(this.#ffmpeg, args, { env: this.#env, signal, internal: 'ffmpeg_failed' })
+    return { encode: (samples) => pipe.write(bytesOfSamples(samples)), end: () => pipe.end(), leave: () => pipe.leave() }
+  }
+
+  async *decode({ container, bytes }: Recording, { sampleRate, signal }: DecodeOptions): AsyncGenerator<Int16Array, void, undefined> {
+    const id = await this.#begin('decode', { container, sampleRate }, signal, bytes)
+    try {
+      for (;;) {
+        const part = await this.#call('decode.next', { id }, signal)
+        if (part === null || part.length === 0) return
+        yield samplesOfBytes(part)
+      }
+    } finally {
+      this.#leave(id)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#idle) clearTimeout(this.#idle)
+    await this.#process.close()
+  }
+
+  async #begin(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<number> {
+    if (this.#idle) clearTimeout(this.#idle)
+    this.#idle = null
+    this.#open++
+    try {
+      await this.#process.ensureReady(signal)
+      const { value } = await this.#process.call(method, body, { signal, silentMs: SILENT_MS, ...(bytes && { bytes }) })
+      return Number(value)
+    } catch (error) {
+      this.#ended()
+      throw error
+    }
+  }
+
+  async #call(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<Buffer | null> {
+    return (await this.#process.call(method, body, { signal, silentMs: SILENT_MS, ...(bytes && { bytes }) })).bytes
+  }
+
+  /** Whoever asked may be gone; what was opened is closed all the same. */
+  #leave(id: number): void {
+    this.#ended()
+    // A child that is gone has nothing to close.
+    this.#process.call('close', { id }, { signal: new Cancel(), silentMs: SILENT_MS }).catch(() => undefined)
+  }
+
+  #ended(): void {
+    this.#open--
+    if (this.#open > 0) return
+    this.#idle = setTimeout(() => void this.#process.stop(), this.#idleMs)
+    this.#idle.unref()
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** Samples as they are, after a head where there is one. */
+function plain(head: Buffer | null): SpeechEncoder {
+  let due = head
+  return {
+    encode(samples) {
+      const bytes = bytesOfSamples(samples)
+      const piece = due === null ? bytes : Buffer.concat([due, bytes])
+      due = null
+      return Promise.resolve(piece)
+    },
+    end: () => Promise.resolve(due ?? EMPTY),
+    leave: () => undefined,
+  }
+}

@@ -1,0 +1,36 @@
+/** What the reasons of the llama child mean to a caller. Its own words never get here, only one of ours and numbers. */
+import { fail, failField } from '../../core/errors.ts'
+import type { Failure } from '../../core/errors.ts'
+import { isFields } from '../fields.ts'
+
+export function childFailure(reason: string, details: unknown): Failure {
+  const number = (name: string): number => (isFields(details) && typeof details[name] === 'number' ? details[name] : 0)
+  switch (reason) {
+    case 'no_library':
+      return fail('MODEL_OFFLINE', { say: 'The local engine is not installed for this system', internal: 'llama_no_library' })
+    case 'bad_file':
+      return fail('MODEL_OFFLINE', { say: "The model's file cannot be read", internal: 'llama_bad_file' })
+    case 'no_memory':
+      return fail('MODEL_OFFLINE', { say: 'There is not enough memory for the model', internal: 'llama_no_memory' })
+    case 'wrong_modality':
+      return fail('MODEL_OFFLINE', { say: 'The model cannot do this', internal: 'llama_wrong_modality' })
+    case 'too_many_tokens':
+      return fail('TOO_MANY_TOKENS', {
+        say: `The request has ${number('asked')} tokens; the model takes ${number('limit')}`,
+        internal: 'llama_context',
+      })
+    case 'bad_messages':
+      return failField('messages', "the model's chat template does not take messages in this order")
+    case 'bad_schema':
+      return failField('response_format', 'the model cannot be held to this schema')
+    case 'dimensions':
+      return failField(
+        'dimensions',
+        `the model's vectors have ${number('own')} dimensions${number('fixed') ? ' and cannot be shortened' : ''}`,
+      )
+    case 'empty_input':
+      return failField('input', 'must not be empty')
+    default:
+      return fail('INFERENCE_FAILED', { internal: 'llama_defect' })
+  }
+}

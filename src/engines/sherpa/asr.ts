@@ -1,0 +1,57 @@
+/** Transcription by a transducer, some seconds of the recording at a time. */
+import type { AudioTools } from '../../core/audio.ts'
+import type { Ability } from '../../core/engine.ts'
+import { Cancel } from '../../core/cancel.ts'
+import { fail } from '../../core/errors.ts'
+import { type AsrPart, silent, tooLong } from '../../core/modalities/asr.ts'
+import type { Loaded, Waits } from './loaded.ts'
+import { type HeardSegment, LISTEN_RATE, heard } from './wire.ts'
+
+let lastId = 0
+
+/** `loaded` gives the model's child, or throws a `Failure` where there is no such model. */
+export const asrAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioTools, 'decode'>): Ability<'asr'> => ({
+  refuses: () => null,
+
+  async run({ model, request, signal, firstByteMs, stallMs }, sink) {
+    const child = loaded(model)
+    const waits: Waits = { signal, firstByteMs, stallMs }
+    const id = ++lastId
+    const segments: HeardSegment[] = []
+    const hear = async (samples: Int16Array | null): Promise<void> => {
+      const bytes = samples === null ? null : new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)
+      const { value } = await child.call('hear', { id, last: samples === null }, bytes, waits)
+      const read = heard.safeParse(value)
+      if (!read.success) throw fail('INFERENCE_FAILED', { internal: 'sherpa_malformed' })
+      segments.push(...read.data.segments)
+    }
+    let count = 0
+    try {
+      for await (const samples of tools.decode(request.recording, { sampleRate: LISTEN_RATE, signal })) {
+        count += samples.length
+        // A format may add some hundredths of a second to the recording.
+        if (count / LISTEN_RATE > request.maxSeconds + 1) throw tooLong(request)
+        await hear(samples)
+      }
+      await hear(null)
+    } catch (error) {
+      // What the child keeps of the recording; it may be gone itself.
+      child.call('forget', { id }, null, { ...waits, signal: new Cancel() }).catch(() => undefined)
+      throw error
+    }
+    const seconds = count / LISTEN_RATE
+    await sink([transcriptOf(segments, seconds, request.words)])
+    return { usage: { audioSecond: Math.min(request.maxSeconds, Math.max(1, Math.ceil(seconds))) } }
+  },
+})
+
+function transcriptOf(segments: readonly HeardSegment[], seconds: number, words: boolean): AsrPart {
+  if (segments.length === 0) throw silent()
+  return {
+    text: segments.map(({ text }) => text).join(' '),
+    seconds: Math.round(seconds * 100) / 100,
+    language: null,
+    segments: segments.map(({ text, start, end }) => ({ text, start, end })),
+    words: words ? segments.flatMap((segment) => segment.words) : [],
+  }
+}
