@@ -50,7 +50,22 @@ export function chargedFor(home: string, requestId: string): Charged | null {
   }
 }
 
-/** The same, once it is written: the store follows the answer within moments. Its lines sum up to its amount. */
+/** What every settled request was charged, all currencies together, by request: for many at once. */
+export function allCharges(home: string): ReadonlyMap<string, number> {
+  const db = new DatabaseSync(join(home, 'rialto.db'), { readOnly: true })
+  try {
+    const charges = new Map<string, number>()
+    for (const { id, amount } of db.prepare("SELECT id, amount FROM transfer WHERE kind = 'settle'").all()) {
+      const requestId = String(id).split(':')[1] ?? ''
+      charges.set(requestId, (charges.get(requestId) ?? 0) + Number(amount))
+    }
+    return charges
+  } finally {
+    db.close()
+  }
+}
+
+/** What one was charged, once it is written: the store follows the answer within moments. Its lines sum up to its amount. */
 export async function charge(home: string, requestId: string): Promise<Charged> {
   let found: Charged | null = null
   await expect.poll(() => (found = chargedFor(home, requestId)), { timeout: 10_000, interval: 20 }).not.toBeNull()

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { json as readJson } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type GivenAccount, giveAccount } from './accounts.ts'
-import { booksOf, chargedFor } from './books.ts'
+import { allCharges, booksOf } from './books.ts'
 import { Chance } from './chance.ts'
 import { INPUT_NANO, OUTPUT_NANO, engineAt, overlay, planOf, textModel } from './overlay.ts'
 import { type Rialto, startRialto } from './rialto.ts'
@@ -88,13 +88,14 @@ function compare(home: string, rich: GivenAccount, tight: GivenAccount, asked: r
   let cutAndCharged = 0
   let cutAndFree = 0
   let known = 0
+  const charges = allCharges(home)
   for (const { id, tokens, sawEnd } of asked) {
-    const charged = chargedFor(home, id)
-    if (sawEnd) equal(charged?.amount, costOf(tokens), `request ${id}, whose client saw the end`)
-    else if (charged) equal(charged.amount, costOf(tokens), `request ${id}, whose client did not see the end`)
-    if (!sawEnd && charged) cutAndCharged++
-    if (!sawEnd && !charged) cutAndFree++
-    known += charged?.amount ?? 0
+    const charged = charges.get(id)
+    if (sawEnd) equal(charged, costOf(tokens), `request ${id}, whose client saw the end`)
+    else if (charged !== undefined) equal(charged, costOf(tokens), `request ${id}, whose client did not see the end`)
+    if (!sawEnd && charged !== undefined) cutAndCharged++
+    if (!sawEnd && charged === undefined) cutAndFree++
+    known += charged ?? 0
   }
   const { books, sums } = booksOf(home)
   for (const [currency, sum] of Object.entries(sums)) equal(sum, 0n, currency)

@@ -1,27 +1,45 @@
 /** Accounts: reads and writes. */
-import type { Kysely, Selectable } from 'kysely'
+import type { DatabaseSync } from 'node:sqlite'
+import type { Selectable } from 'kysely'
 import type { AccountRow } from '../../core/store.ts'
 import type { Schema } from '../schema.ts'
+import type { QueryBuilder } from './query-builder.ts'
+import { Statement, insertInto, updateById } from './statement.ts'
+
+type Row = Selectable<Schema['account']>
+
+const COLUMNS = ['id', 'name', 'plan', 'credit_nano', 'diem_allowance_nano', 'wallet', 'created_at', 'closed_at'] as const
 
 export class Accounts {
-  readonly #db: Kysely<Schema>
+  readonly #builder: QueryBuilder
+  readonly #byId: Statement<Row>
+  readonly #byWallet: Statement<Row>
+  readonly #withWallet: Statement<Row>
+  readonly #insert: Statement
+  readonly #replace: Statement
 
-  constructor(db: Kysely<Schema>) {
-    this.#db = db
+  constructor(db: DatabaseSync, builder: QueryBuilder) {
+    this.#builder = builder
+    this.#byId = new Statement(db, 'select * from account where id = ?')
+    this.#byWallet = new Statement(db, 'select * from account where wallet = ?')
+    this.#withWallet = new Statement(db, 'select * from account where wallet is not null order by id')
+    this.#insert = new Statement(db, `${insertInto('account', COLUMNS)} on conflict do nothing`)
+    this.#replace = new Statement(db, updateById('account', COLUMNS))
   }
 
   async account(id: string): Promise<AccountRow | null> {
-    const row = await this.#db.selectFrom('account').selectAll().where('id', '=', id).executeTakeFirst()
+    const row = await this.#byId.one(id)
     return row ? fromTable(row) : null
   }
 
   async ofWallet(wallet: string): Promise<AccountRow | null> {
-    const row = await this.#db.selectFrom('account').selectAll().where('wallet', '=', wallet).executeTakeFirst()
+    const row = await this.#byWallet.one(wallet)
     return row ? fromTable(row) : null
   }
 
   async page(after: string | null, limit: number): Promise<AccountRow[]> {
-    const rows = await this.#db
+    const db = await this.#builder()
+    const rows = await db
       .selectFrom('account')
       .selectAll()
       .$if(after !== null, (query) => query.where('id', '>', after ?? ''))
@@ -32,27 +50,22 @@ export class Accounts {
   }
 
   async withWallet(): Promise<AccountRow[]> {
-    const rows = await this.#db.selectFrom('account').selectAll().where('wallet', 'is not', null).orderBy('id').execute()
-    return rows.map(fromTable)
+    return (await this.#withWallet.all()).map(fromTable)
   }
 
   async insert(row: AccountRow): Promise<boolean> {
-    const result = await this.#db
-      .insertInto('account')
-      .values(toTable(row))
-      .onConflict((conflict) => conflict.doNothing())
-      .executeTakeFirst()
-    return result.numInsertedOrUpdatedRows === 1n
+    return (await this.#insert.write(toTable(row))) === 1
   }
 
   async replace(row: AccountRow): Promise<void> {
-    await this.#db.updateTable('account').set(toTable(row)).where('id', '=', row.id).execute()
+    await this.#replace.write(toTable(row))
   }
 
   async change(id: string, fields: Partial<Omit<AccountRow, 'id' | 'createdAt'>>): Promise<AccountRow | null> {
     const set = columnsOf(fields)
     if (Object.keys(set).length === 0) return this.account(id)
-    const row = await this.#db.updateTable('account').set(set).where('id', '=', id).returningAll().executeTakeFirst()
+    const db = await this.#builder()
+    const row = await db.updateTable('account').set(set).where('id', '=', id).returningAll().executeTakeFirst()
     return row ? fromTable(row) : null
   }
 }
@@ -69,7 +82,7 @@ function columnsOf({ name, plan, creditNano, diemAllowanceNano, wallet, closedAt
   }
 }
 
-function toTable(row: AccountRow) {
+function toTable(row: AccountRow): Pick<Row, (typeof COLUMNS)[number]> {
   return {
     id: row.id,
     name: row.name,
@@ -82,7 +95,7 @@ function toTable(row: AccountRow) {
   }
 }
 
-function fromTable(row: Selectable<Schema['account']>): AccountRow {
+function fromTable(row: Row): AccountRow {
   return {
     id: row.id,
     name: row.name,

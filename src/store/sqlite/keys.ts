@@ -1,34 +1,70 @@
 /** Keys: reads and writes. Of the key itself there is a hash. */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { type Kysely, type Selectable, sql } from 'kysely'
+import type { DatabaseSync } from 'node:sqlite'
+import type { Selectable } from 'kysely'
 import type { KeyRow } from '../../core/store.ts'
 import type { Schema } from '../schema.ts'
+import type { QueryBuilder } from './query-builder.ts'
+import { Statement, insertInto, updateById } from './statement.ts'
+
+type Row = Selectable<Schema['api_key']>
+
+/** All but the last use, which moves by itself. */
+const COLUMNS = [
+  'id',
+  'account_id',
+  'hash',
+  'last6',
+  'scope',
+  'description',
+  'cap_period',
+  'cap_usd_nano',
+  'cap_diem_nano',
+  'cap_vcu_nano',
+  'model_privacy',
+  'models',
+  'created_at',
+  'expires_at',
+  'revoked_at',
+] as const
 
 export class Keys {
-  readonly #db: Kysely<Schema>
-  readonly #raw: DatabaseSync
-  #byHash: StatementSync | null = null
+  readonly #builder: QueryBuilder
+  readonly #byHash: Statement<Row>
+  readonly #byId: Statement<Row>
+  readonly #count: Statement<{ count: bigint }>
+  readonly #insert: Statement
+  readonly #replace: Statement
+  readonly #touch: Statement
 
-  constructor(db: Kysely<Schema>, raw: DatabaseSync) {
-    this.#db = db
-    this.#raw = raw
+  constructor(db: DatabaseSync, builder: QueryBuilder) {
+    this.#builder = builder
+    this.#byHash = new Statement(db, 'select * from api_key where hash = ?')
+    this.#byId = new Statement(db, 'select * from api_key where id = ?')
+    this.#count = new Statement(db, 'select count(*) as count from api_key')
+    this.#insert = new Statement(db, `${insertInto('api_key', [...COLUMNS, 'last_used_at'])} on conflict (id) do nothing`)
+    this.#replace = new Statement(db, updateById('api_key', COLUMNS))
+    this.#touch = new Statement(
+      db,
+      `update api_key set last_used_at = used.at
+         from (select value ->> 'keyId' as id, max(value ->> 'at') as at from json_each(?) group by 1) as used
+         where api_key.id = used.id and (last_used_at is null or last_used_at < used.at)`,
+    )
   }
 
-  /** The read that every key in use costs each second: prepared once. */
+  /** The read that every key in use costs each second. */
   async byHash(hash: string): Promise<KeyRow | null> {
-    this.#byHash ??= this.#raw.prepare('select * from api_key where hash = ?')
-    // A row of the table is what `schema.ts` says it is: every one is written by `toTable`.
-    const row = this.#byHash.get(hash) as Selectable<Schema['api_key']> | undefined
-    return Promise.resolve(row ? fromTable(row) : null)
+    const row = await this.#byHash.one(hash)
+    return row ? fromTable(row) : null
   }
 
   async key(id: string): Promise<KeyRow | null> {
-    const row = await this.#db.selectFrom('api_key').selectAll().where('id', '=', id).executeTakeFirst()
+    const row = await this.#byId.one(id)
     return row ? fromTable(row) : null
   }
 
   async ofAccount(accountId: string): Promise<KeyRow[]> {
-    const rows = await this.#db
+    const db = await this.#builder()
+    const rows = await db
       .selectFrom('api_key')
       .selectAll()
       .where('account_id', '=', accountId)
@@ -40,33 +76,21 @@ export class Keys {
   }
 
   async count(): Promise<number> {
-    const row = await this.#db
-      .selectFrom('api_key')
-      .select(({ fn }) => fn.countAll<bigint>().as('count'))
-      .executeTakeFirstOrThrow()
-    return Number(row.count)
+    return Number((await this.#count.one())?.count ?? 0n)
   }
 
   async insert(row: KeyRow): Promise<boolean> {
-    const result = await this.#db
-      .insertInto('api_key')
-      .values({ ...toTable(row), last_used_at: numberOrNull(row.lastUsedAt) })
-      .onConflict((conflict) => conflict.column('id').doNothing())
-      .executeTakeFirst()
-    return result.numInsertedOrUpdatedRows === 1n
+    return (await this.#insert.write({ ...toTable(row), last_used_at: numberOrNull(row.lastUsedAt) })) === 1
   }
 
   async replace(row: KeyRow): Promise<void> {
-    await this.#db.updateTable('api_key').set(toTable(row)).where('id', '=', row.id).execute()
+    await this.#replace.write(toTable(row))
   }
 
   /** Each slice is one statement, and so one write to the disk. */
   async touch(uses: readonly { readonly keyId: string; readonly at: number }[]): Promise<void> {
     for (let from = 0; from < uses.length; from += TOUCH_ROWS) {
-      const slice = JSON.stringify(uses.slice(from, from + TOUCH_ROWS))
-      await sql`update api_key set last_used_at = used.at
-        from (select value ->> 'keyId' as id, max(value ->> 'at') as at from json_each(${slice}) group by 1) as used
-        where api_key.id = used.id and (last_used_at is null or last_used_at < used.at)`.execute(this.#db)
+      await this.#touch.run(JSON.stringify(uses.slice(from, from + TOUCH_ROWS)))
     }
   }
 }
@@ -83,7 +107,7 @@ const capFromTable = (cap: bigint | null): bigint | null => (cap === null ? null
 
 const numberOrNull = (value: number | null): bigint | null => (value === null ? null : BigInt(value))
 
-function toTable(row: KeyRow) {
+function toTable(row: KeyRow): Pick<Row, (typeof COLUMNS)[number]> {
   return {
     id: row.id,
     account_id: row.accountId,
@@ -103,7 +127,7 @@ function toTable(row: KeyRow) {
   }
 }
 
-function fromTable(row: Selectable<Schema['api_key']>): KeyRow {
+function fromTable(row: Row): KeyRow {
   return {
     id: row.id,
     accountId: row.account_id,

@@ -1,54 +1,68 @@
 /** Books and what moved between them, as it is read back. */
-import { sql } from 'kysely'
+import type { DatabaseSync } from 'node:sqlite'
 import type { Kysely } from 'kysely'
 import type { Amount, Currency } from '../../core/money.ts'
 import type { BookRow, KeySpend, Movement } from '../../core/store.ts'
 import type { Schema } from '../schema.ts'
 import { requestOf } from './commits.ts'
+import type { QueryBuilder } from './query-builder.ts'
+import { Statement } from './statement.ts'
+
+type Seq = { readonly seq: bigint }
 
 export class Movements {
-  readonly #db: Kysely<Schema>
+  readonly #builder: QueryBuilder
+  readonly #balance: Statement<{ balance: bigint }>
+  readonly #minted: Statement<{ sum: bigint | null }>
+  readonly #has: Statement<Seq>
+  readonly #spent: Statement<{ usd: bigint | null; diem: bigint | null }>
+  readonly #charges: Statement<Seq>
+  readonly #others: Statement<Seq>
 
-  constructor(db: Kysely<Schema>) {
-    this.#db = db
+  constructor(db: DatabaseSync, builder: QueryBuilder) {
+    this.#builder = builder
+    this.#balance = new Statement(db, 'select balance from book where id = ?')
+    this.#minted = new Statement(
+      db,
+      "select sum(amount) as sum from transfer where kind = 'allowance' and to_book = (select seq from book where id = ?)",
+    )
+    this.#has = new Statement(db, 'select seq from transfer where id = ?')
+    this.#spent = new Statement(db, 'select sum(usd) as usd, sum(diem) as diem from key_day where key_id = ? and day >= ?')
+    this.#charges = new Statement(
+      db,
+      `select transfer_seq as seq from usage_record where payer_seq = ? group by at, transfer_seq having sum(amount) > 0
+         order by at desc, transfer_seq desc limit ?`,
+    )
+    // An index holds these by their kind, written as it is here.
+    this.#others = new Statement(db, "select seq from transfer where payer_seq = ? and kind <> 'settle' order by seq desc limit ?")
   }
 
   async balance(book: string): Promise<Amount> {
-    const row = await this.#db.selectFrom('book').select('balance').where('id', '=', book).executeTakeFirst()
-    return row?.balance ?? 0n
+    return (await this.#balance.one(book))?.balance ?? 0n
   }
 
-  books(): Promise<BookRow[]> {
-    return this.#db.selectFrom('book').select(['id', 'currency', 'balance']).orderBy('id').execute()
+  async books(): Promise<BookRow[]> {
+    const db = await this.#builder()
+    return db.selectFrom('book').select(['id', 'currency', 'balance']).orderBy('id').execute()
   }
 
   /** What allowances brought into a book. */
   async minted(book: string): Promise<Amount> {
-    const row = await this.#db
-      .selectFrom('transfer')
-      .select(({ fn }) => fn.sum<bigint | null>('amount').as('sum'))
-      .where('kind', '=', sql.lit('allowance'))
-      .where('to_book', '=', ({ selectFrom }) => selectFrom('book').select('book.seq').where('book.id', '=', book))
-      .executeTakeFirst()
-    return row?.sum ?? 0n
+    return (await this.#minted.one(book))?.sum ?? 0n
   }
 
   async has(transferId: string): Promise<boolean> {
-    return (await this.#db.selectFrom('transfer').select('seq').where('id', '=', transferId).executeTakeFirst()) !== undefined
+    return (await this.#has.one(transferId)) !== undefined
   }
 
   async spentByKey(keyId: string, fromDay: number): Promise<KeySpend> {
-    const row = await this.#db
-      .selectFrom('key_day')
-      .select(({ fn }) => [fn.sum<bigint | null>('usd').as('usd'), fn.sum<bigint | null>('diem').as('diem')])
-      .where('key_id', '=', keyId)
-      .where('day', '>=', BigInt(fromDay))
-      .executeTakeFirst()
+    const row = await this.#spent.one(keyId, BigInt(fromDay))
     return { usd: row?.usd ?? 0n, diem: row?.diem ?? 0n }
   }
 
   async spentByKeys(accountId: string, fromDay: number): Promise<ReadonlyMap<string, KeySpend>> {
-    const rows = await this.#db
+    const db = await this.#builder()
+    const rows = await db
       .selectFrom('key_day')
       .select(({ fn }) => ['key_id', fn.sum<bigint>('usd').as('usd'), fn.sum<bigint>('diem').as('diem')])
       .where('key_id', 'in', ({ selectFrom }) =>
@@ -66,23 +80,15 @@ export class Movements {
 
   /** Charges come out of the account's usage, which is in the order of time; all else is rare and has an index of its own. */
   async ofAccount(accountId: string, skip: number, limit: number): Promise<Movement[]> {
-    const payer = await this.#db.selectFrom('payer').select('seq').where('id', '=', accountId).executeTakeFirst()
+    const db = await this.#builder()
+    const payer = await db.selectFrom('payer').select('seq').where('id', '=', accountId).executeTakeFirst()
     if (!payer) return []
     const most = BigInt(skip + limit)
-    const { rows: charges } = await sql<{ seq: bigint }>`
-      select transfer_seq as seq from usage_record where payer_seq = ${payer.seq} group by at, transfer_seq having sum(amount) > 0
-        order by at desc, transfer_seq desc limit ${most}`.execute(this.#db)
-    const others = await this.#db
-      .selectFrom('transfer')
-      .select('seq')
-      .where('payer_seq', '=', payer.seq)
-      .where('kind', '<>', sql.lit('settle'))
-      .orderBy('seq', 'desc')
-      .limit(Number(most))
-      .execute()
+    const charges = await this.#charges.all(payer.seq, most)
+    const others = await this.#others.all(payer.seq, most)
     const seqs = [...charges, ...others].map(({ seq }) => seq)
     if (seqs.length === 0) return []
-    const rows = await this.#rows()
+    const rows = await movementRows(db)
       .where('transfer.seq', 'in', seqs)
       .orderBy('transfer.at', 'desc')
       .orderBy('transfer.seq', 'desc')
@@ -93,36 +99,39 @@ export class Movements {
   }
 
   async byId(id: string): Promise<Movement | null> {
-    const row = await this.#rows().where('transfer.id', '=', id).executeTakeFirst()
+    const row = await movementRows(await this.#builder())
+      .where('transfer.id', '=', id)
+      .executeTakeFirst()
     return row ? movementOf(row) : null
   }
 
   async all(after: number, limit: number): Promise<Movement[]> {
-    const rows = await this.#rows().where('transfer.seq', '>', BigInt(after)).orderBy('transfer.seq').limit(limit).execute()
+    const db = await this.#builder()
+    const rows = await movementRows(db).where('transfer.seq', '>', BigInt(after)).orderBy('transfer.seq').limit(limit).execute()
     return rows.map(movementOf)
   }
+}
 
-  #rows() {
-    return (
-      this.#db
-        .selectFrom('transfer')
-        // Those of nothing are between no books.
-        .innerJoin('book as source', 'source.seq', 'transfer.from_book')
-        .innerJoin('book as target', 'target.seq', 'transfer.to_book')
-        .select(['transfer.seq', 'transfer.id', 'transfer.at', 'transfer.kind', 'transfer.amount'])
-        .select(['source.id as from', 'target.id as to', 'source.currency'])
-        .select(({ selectFrom }) =>
-          selectFrom('usage_record')
-            .innerJoin('usage_kind', 'usage_kind.seq', 'usage_record.kind_seq')
-            .select('model')
-            .whereRef('usage_record.payer_seq', '=', 'transfer.payer_seq')
-            .whereRef('usage_record.at', '=', 'transfer.at')
-            .whereRef('usage_record.transfer_seq', '=', 'transfer.seq')
-            .limit(1)
-            .as('model'),
-        )
-    )
-  }
+function movementRows(db: Kysely<Schema>) {
+  return (
+    db
+      .selectFrom('transfer')
+      // Those of nothing are between no books.
+      .innerJoin('book as source', 'source.seq', 'transfer.from_book')
+      .innerJoin('book as target', 'target.seq', 'transfer.to_book')
+      .select(['transfer.seq', 'transfer.id', 'transfer.at', 'transfer.kind', 'transfer.amount'])
+      .select(['source.id as from', 'target.id as to', 'source.currency'])
+      .select(({ selectFrom }) =>
+        selectFrom('usage_record')
+          .innerJoin('usage_kind', 'usage_kind.seq', 'usage_record.kind_seq')
+          .select('model')
+          .whereRef('usage_record.payer_seq', '=', 'transfer.payer_seq')
+          .whereRef('usage_record.at', '=', 'transfer.at')
+          .whereRef('usage_record.transfer_seq', '=', 'transfer.seq')
+          .limit(1)
+          .as('model'),
+      )
+  )
 }
 
 type Found = {

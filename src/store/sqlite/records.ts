@@ -1,34 +1,42 @@
 /** Refusals, what administrators did, prices by date, and forgetting. */
+import type { DatabaseSync } from 'node:sqlite'
 import { setImmediate as others } from 'node:timers/promises'
-import { sql } from 'kysely'
-import type { Kysely } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { AuditRow, PriceRow, RefusalRow } from '../../core/store.ts'
 import type { Schema } from '../schema.ts'
+import type { QueryBuilder } from './query-builder.ts'
+import { Statement } from './statement.ts'
 
 /** So many rows are forgotten at once; other requests get their turn in between. */
 const SLICE = 1_000
 
 export class Records {
-  readonly #db: Kysely<Schema>
+  readonly #builder: QueryBuilder
+  readonly #insertRefusals: Statement
+  readonly #prices: Statement<Selectable<Schema['price']>>
+  readonly #oldRefusals: Statement
+  readonly #oldAudit: Statement
 
-  constructor(db: Kysely<Schema>) {
-    this.#db = db
+  constructor(db: DatabaseSync, builder: QueryBuilder) {
+    this.#builder = builder
+    this.#insertRefusals = new Statement(
+      db,
+      `insert into refusal (at, account_id, key_id, model, kind)
+         select value ->> 'at', value ->> 'accountId', value ->> 'keyId', value ->> 'model', value ->> 'kind' from json_each(?) order by key`,
+    )
+    this.#prices = new Statement(db, 'select * from price order by seq')
+    this.#oldRefusals = new Statement(db, `delete from refusal where seq in (select seq from refusal where at < ? limit ${SLICE})`)
+    this.#oldAudit = new Statement(db, `delete from audit where seq in (select seq from audit where at < ? limit ${SLICE})`)
   }
 
   async insertRefusals(rows: readonly RefusalRow[]): Promise<void> {
     if (rows.length === 0) return
-    const values = rows.map((row) => ({
-      at: BigInt(row.at),
-      account_id: row.accountId,
-      key_id: row.keyId,
-      model: row.model,
-      kind: row.kind,
-    }))
-    await this.#db.insertInto('refusal').values(values).execute()
+    await this.#insertRefusals.run(JSON.stringify(rows))
   }
 
   async refusals(accountId: string, limit: number): Promise<RefusalRow[]> {
-    const rows = await this.#db
+    const db = await this.#builder()
+    const rows = await db
       .selectFrom('refusal')
       .selectAll()
       .where('account_id', '=', accountId)
@@ -39,14 +47,16 @@ export class Records {
   }
 
   async insertAudit({ at, byKeyId, action, object, details }: AuditRow): Promise<void> {
-    await this.#db
+    const db = await this.#builder()
+    await db
       .insertInto('audit')
       .values({ at: BigInt(at), by_key_id: byKeyId, action, object, details: JSON.stringify(details) })
       .execute()
   }
 
   async audit(before: number | null, limit: number): Promise<(AuditRow & { readonly seq: number })[]> {
-    const rows = await this.#db
+    const db = await this.#builder()
+    const rows = await db
       .selectFrom('audit')
       .selectAll()
       .$if(before !== null, (query) => query.where('seq', '<', BigInt(before ?? 0)))
@@ -75,11 +85,12 @@ export class Records {
       starts_at: BigInt(row.startsAt),
       created_at: BigInt(row.createdAt),
     }))
-    await this.#db.insertInto('price').values(values).execute()
+    const db = await this.#builder()
+    await db.insertInto('price').values(values).execute()
   }
 
   async prices(): Promise<PriceRow[]> {
-    const rows = await this.#db.selectFrom('price').selectAll().orderBy('seq').execute()
+    const rows = await this.#prices.all()
     return rows.map((row) => ({
       id: row.id,
       model: row.model,
@@ -92,17 +103,15 @@ export class Records {
   }
 
   async forget(before: { readonly refusals: number; readonly audit: number }): Promise<number> {
-    return (await this.#forget('refusal', before.refusals)) + (await this.#forget('audit', before.audit))
+    return (await inSlices(this.#oldRefusals, before.refusals)) + (await inSlices(this.#oldAudit, before.audit))
   }
+}
 
-  async #forget(table: 'refusal' | 'audit', before: number): Promise<number> {
-    for (let gone = 0; ; ) {
-      const { numAffectedRows = 0n } = await sql`
-        delete from ${sql.table(table)} where seq in (select seq from ${sql.table(table)} where at < ${BigInt(before)} limit ${sql.lit(SLICE)})
-      `.execute(this.#db)
-      gone += Number(numAffectedRows)
-      if (numAffectedRows < BigInt(SLICE)) return gone
-      await others()
-    }
+async function inSlices(forget: Statement, before: number): Promise<number> {
+  for (let gone = 0; ; ) {
+    const rows = await forget.run(BigInt(before))
+    gone += rows
+    if (rows < SLICE) return gone
+    await others()
   }
 }

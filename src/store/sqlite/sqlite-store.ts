@@ -3,18 +3,17 @@
  * Invariant: no transaction stays open across an `await` once `migrate` is done; everything shares one connection.
  */
 import type { DatabaseSync } from 'node:sqlite'
-import { Kysely, SqliteDialect } from 'kysely'
-import { Migrator } from 'kysely/migration'
 import type { Settlement, Store } from '../../core/store.ts'
-import type { Schema } from '../schema.ts'
 import { Accounts } from './accounts.ts'
 import { Commits } from './commits.ts'
-import { forKysely, openDatabase, whenFree } from './database.ts'
+import { openDatabase, whenFree } from './database.ts'
 import { Journal } from './journal.ts'
 import { Keys } from './keys.ts'
-import { provider } from './migrations/provider.ts'
+import { migrate } from './migrate.ts'
 import { Movements } from './movements.ts'
+import { type QueryBuilder, queryBuilder } from './query-builder.ts'
 import { Records } from './records.ts'
+import { Statement } from './statement.ts'
 import { tally } from './tally.ts'
 import { UsageDays } from './usage-days.ts'
 import { Usages } from './usage.ts'
@@ -26,17 +25,17 @@ export async function openSqliteStore(path: string): Promise<Store> {
 
 /** The port, line by line: what is not about the file itself is in the file of its subject. */
 function storeOver(db: DatabaseSync, path: string): Store {
-  const kysely = new Kysely<Schema>({ dialect: new SqliteDialect({ database: forKysely(db) }) })
-  const life = new Life(db, path, kysely)
-  const accounts = new Accounts(kysely)
-  const keys = new Keys(kysely, db)
+  const builder = queryBuilder(db)
+  const life = new Life(db, path, builder)
+  const accounts = new Accounts(db, builder)
+  const keys = new Keys(db, builder)
   const usageDays = new UsageDays(db)
-  const usage = new Usages(kysely, usageDays)
-  const movements = new Movements(kysely)
-  const records = new Records(kysely)
+  const usage = new Usages(builder, usageDays)
+  const movements = new Movements(db, builder)
+  const records = new Records(db, builder)
   return {
     migrate: () => life.migrate(),
-    ping: async () => void (await kysely.selectFrom('book').select('id').limit(1).execute()),
+    ping: () => life.ping(),
     close: () => life.close(),
 
     account: (id) => accounts.account(id),
@@ -88,30 +87,27 @@ function storeOver(db: DatabaseSync, path: string): Store {
 class Life {
   readonly #db: DatabaseSync
   readonly #path: string
-  readonly #kysely: Kysely<Schema>
+  readonly #builder: QueryBuilder
+  readonly #ping: Statement
   readonly #journal: Journal
   #commits: Commits | null = null
 
-  constructor(db: DatabaseSync, path: string, kysely: Kysely<Schema>) {
+  constructor(db: DatabaseSync, path: string, builder: QueryBuilder) {
     this.#db = db
     this.#path = path
-    this.#kysely = kysely
+    this.#builder = builder
+    this.#ping = new Statement(db, 'select id from book limit 1')
     this.#journal = new Journal(path)
   }
 
-  /** All steps in one transaction, which also keeps other processes out: SQLite's DDL rolls back like any write. */
   async migrate(): Promise<void> {
-    await whenFree(() => this.#db.exec('begin immediate'))
-    try {
-      const { error } = await new Migrator({ db: this.#kysely, provider }).migrateToLatest()
-      if (error) throw error instanceof Error ? error : new Error('the migration failed')
-      this.#db.exec('commit')
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('rollback')
-      throw error
-    }
+    await migrate(this.#db, this.#builder)
     const commits = (this.#commits ??= new Commits(this.#db, this.#path))
     await this.#journal.open((found) => whenFree(() => commits.write(found)))
+  }
+
+  async ping(): Promise<void> {
+    await this.#ping.one()
   }
 
   note(settlement: Settlement): void {
@@ -130,7 +126,6 @@ class Life {
     if (!this.#db.isOpen) return
     await this.#commits?.close()
     this.#journal.close()
-    await this.#kysely.destroy()
     this.#db.close()
   }
 }
