@@ -57,7 +57,7 @@ describe('health', () => {
   })
 
   test('is not ready while no model is online', async () => {
-    const bare = { 'models/test.json': ['sandbox-text', 'sandbox-embedding'].map((id) => ({ id, remove: true })) }
+    const bare = { 'models/test.json': ['text', 'embedding', 'tts', 'asr'].map((type) => ({ id: `sandbox-${type}`, remove: true })) }
 
     const empty = await startRialto({ config: bare, ready: false })
     try {

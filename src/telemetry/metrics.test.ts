@@ -150,7 +150,15 @@ describe('the metrics', () => {
       envelope({
         requestId: 'MARKER',
         internal: 'MARKER',
-        caller: { accountId: 'MARKER', keyId: 'MARKER', scope: 'ADMIN', plan: 'MARKER', caps: { period: 'LIFETIME', usd: null, diem: null }, modelPrivacy: 'ALL', models: null },
+        caller: {
+          accountId: 'MARKER',
+          keyId: 'MARKER',
+          scope: 'ADMIN',
+          plan: 'MARKER',
+          caps: { period: 'LIFETIME', usd: null, diem: null },
+          modelPrivacy: 'ALL',
+          models: null,
+        },
       }),
       1,
     )

@@ -35,7 +35,9 @@ beforeAll(async () => {
   await store.insertKey(keyRow(STRANGER, { id: 'strangers', accountId: 'other', scope: 'ADMIN' }))
   await store.insertKey(keyRow(GUEST, { id: 'guest', accountId: 'operator' }))
   keys = new Keys(store, clock)
-  router = new Router(apiKeyEndpoints(new Keyring({ store, clock, keys, knowsModel: (id) => id === 'qwen3-4b', admit: () => Promise.resolve() })))
+  router = new Router(
+    apiKeyEndpoints(new Keyring({ store, clock, keys, knowsModel: (id) => id === 'qwen3-4b', admit: () => Promise.resolve() })),
+  )
 })
 afterAll(async () => {
   await keys.close()

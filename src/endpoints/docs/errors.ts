@@ -16,7 +16,10 @@ export const errorSchema = z.object({
     ])
     .describe('What went wrong, for people.'),
   code: z.enum(CODES).describe('What went wrong, for programs.'),
-  message: z.string().optional().describe('Of a payment by x402 that was not taken: what went wrong, for people; `error` has the code then.'),
+  message: z
+    .string()
+    .optional()
+    .describe('Of a payment by x402 that was not taken: what went wrong, for people; `error` has the code then.'),
   details: z.record(z.string(), z.unknown()).optional().describe('Of a 400: the wrong fields as a tree, each with its `_errors`.'),
   issues: z
     .array(z.looseObject({ code: z.string(), path: z.array(z.union([z.string(), z.number()])), message: z.string() }))
