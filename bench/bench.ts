@@ -9,6 +9,8 @@
  *   --soak          memory over 100,000 requests instead of 20,000
  *   --ablate A,B    only what these rooms cost (keys, limits, money): Rialto beside itself without them
  *
+ * `npm run bench -- local …` compares a model of this machine with and without Rialto instead; local.ts has its flags.
+ *
  * Ends with an error when any answer was wrong. Raw rows go to `bench/out/*.jsonl`.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -16,12 +18,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { load } from './load.ts'
+import { benchLocal } from './local.ts'
 import { OTHER_CORE, cpuUs, killAll, pinSelf, rssMb, start } from './process.ts'
 import { type Memory, type Sample, type Start, machine, print } from './report.ts'
 import { ROWS, type Row, loadOf } from './rows.ts'
 import { type Server, type ServerName, isPeer, startAll, startRialto } from './servers.ts'
 
+const [first, ...rest] = process.argv.slice(2)
+const isLocal = first === 'local'
+
 const { values: flags } = parseArgs({
+  args: isLocal ? [] : process.argv.slice(2),
   options: {
     quick: { type: 'boolean', default: false },
     soak: { type: 'boolean', default: false },
@@ -65,7 +72,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  await main()
+  await (isLocal ? benchLocal({ args: rest, folder, out, record, note }) : main())
 } catch (error) {
   process.stderr.write(`\nThe benchmark failed: ${error instanceof Error ? error.message : String(error)}\n`)
   process.exitCode = 1

@@ -26,7 +26,7 @@ const ROOT = dirname(import.meta.dirname)
 const KEY = 'bench-key-0123456789abcdef0123456789abcdef'
 const READY_MS = 20_000
 /** As scripts/start.mjs has it. */
-const MEMORY = ['--max-semi-space-size=4']
+const MEMORY = ['--max-semi-space-size=4', '--heap-growing-percent=40']
 
 /** Starts those that are here; says why one is not. */
 export async function startAll(
