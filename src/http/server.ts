@@ -1,6 +1,7 @@
 /** The door: one listener, every request through the same steps, one line per request on the way out. */
 import type { Balance, Caller, Envelope } from '../core/call.ts'
 import { Cancel, type Signal } from '../core/cancel.ts'
+import { Crowd } from '../core/crowd.ts'
 import type { Clock } from '../core/clock.ts'
 import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
 import type { AnyEndpoint, ByteSink, FormFile, Input, Reply } from '../endpoints/endpoint.ts'
@@ -46,7 +47,7 @@ export class Door {
   readonly #listener: Listener
   readonly #options: DoorOptions
   readonly #router: Router
-  readonly #open = new Set<Cancel>()
+  readonly #open = new Crowd<Cancel>()
 
   constructor(options: DoorOptions) {
     this.#options = options
@@ -87,7 +88,7 @@ export class Door {
     let cutOff = 0
     const cut = setTimeout(() => {
       cutOff = this.#open.size
-      for (const cancel of this.#open) cancel.abort(fail('SHUTTING_DOWN'))
+      this.#open.forEach((cancel) => cancel.abort(fail('SHUTTING_DOWN')))
       // A moment for the last events and the settling of what was cut, then the sockets go.
       setTimeout(() => this.#listener.cut(), 500).unref()
     }, graceMs)
