@@ -1,4 +1,5 @@
 /** Rialto with one model of this machine, started as its users start it, and watched: how late its event loop is, and its CPU time. */
+import { FLAGS } from './servers.ts'
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -14,8 +15,6 @@ export const KEY = 'bench-key-0123456789abcdef0123456789abcdef'
 const ROOT = dirname(import.meta.dirname)
 const READY_MS = 30_000
 const SIGNAL_MS = 5_000
-/** As scripts/start.mjs has it. */
-const MEMORY = ['--max-semi-space-size=4', '--heap-growing-percent=40']
 const HAS_TASKSET = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
 export type LocalServer = {
@@ -68,7 +67,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalServer> {
   }
   pull(file, env)
   const log = openSync(join(folder, 'rialto.log'), 'a')
-  const args = [...MEMORY, '--import', join(import.meta.dirname, 'local-delay.ts'), join(ROOT, 'src/main.ts')]
+  const args = [...FLAGS, '--import', join(import.meta.dirname, 'local-delay.ts'), join(ROOT, 'src/main.ts')]
   const child = startOn(threads, args, { cwd: folder, output: log, env })
   closeSync(log)
   await listed(child, port)

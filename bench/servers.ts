@@ -25,8 +25,8 @@ export type Server = {
 const ROOT = dirname(import.meta.dirname)
 const KEY = 'bench-key-0123456789abcdef0123456789abcdef'
 const READY_MS = 20_000
-/** As scripts/start.mjs has it. */
-const MEMORY = ['--max-semi-space-size=4', '--heap-growing-percent=40']
+/** As scripts/start.mjs has them. */
+export const FLAGS = ['--expose-gc']
 
 /** Starts those that are here; says why one is not. */
 export async function startAll(
@@ -63,12 +63,12 @@ export function startRialto(upstream: number, folder: string): Promise<Server> {
 
 /** The same without the detour by `npm start`, for a profiler that would profile it as well. */
 export function startProfiled(upstream: number, folder: string, nodeArgs: readonly string[]): Promise<Server> {
-  return serve('rialto', upstream, folder, [...MEMORY, ...nodeArgs, join(ROOT, 'src/main.ts')])
+  return serve('rialto', upstream, folder, [...FLAGS, ...nodeArgs, join(ROOT, 'src/main.ts')])
 }
 
 /** Rialto without these rooms, of `keys`, `limits` and `money`. */
 export function startAblated(upstream: number, folder: string, rooms: string): Promise<Server> {
-  return serve('ablated', upstream, join(folder, 'ablated'), [...MEMORY, join(import.meta.dirname, 'ablated-server.ts')], { ABLATE: rooms })
+  return serve('ablated', upstream, join(folder, 'ablated'), [...FLAGS, join(import.meta.dirname, 'ablated-server.ts')], { ABLATE: rooms })
 }
 
 async function serve(

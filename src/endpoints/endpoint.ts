@@ -21,6 +21,8 @@ export type Input<Query, Body> = {
   readonly bodyBytes: number
   /** The file of a form; null where none was sent, absent where the endpoint takes no form. */
   readonly file?: FormFile | null
+  /** Whether there are headers of encryption that the caller did itself (`x-venice-tee-…`); absent is no. */
+  readonly sealed?: boolean
   /** The request's headers by their lower-case names. Credentials among them have been checked already. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }

@@ -34,6 +34,8 @@ export class RequestHead {
   /** The body's length in bytes; -1 where none was given. */
   length = -1
   chunked = false
+  /** Whether there are headers of encryption that the caller did itself (`x-venice-tee-…`). */
+  sealed = false
   /** The caller waits for a word before it sends the body. */
   expects = false
   #host: string | undefined = undefined
@@ -141,6 +143,7 @@ export class RequestHead {
         if (isNamed(text, at, 'transfer-encoding')) this.#transferEncoding(valueOf(text, colon, lineEnd).toLowerCase())
         break
       default:
+        if (colon - at > SEALED.length && isNamed(text, at, SEALED)) this.sealed = true
     }
   }
 
@@ -205,6 +208,8 @@ export function checkBeginning(bytes: Buffer, from: number): void {
   if (bytes.toString('latin1', Math.max(from, lineEnd - 9), lineEnd - 2) !== 'HTTP/1.') throw new BadRequest(400)
   for (let at = lineEnd; at !== -1; at = bytes.indexOf(LF, at + 1)) if (bytes[at - 1] !== CR) throw new BadRequest(400)
 }
+
+const SEALED = 'x-venice-tee-'
 
 const TAB = 9
 const LF = 10

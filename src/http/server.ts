@@ -305,6 +305,10 @@ class DoorInput implements Input<unknown, unknown> {
     this.#exchange = exchange
   }
 
+  get sealed(): boolean {
+    return this.#exchange.head.sealed
+  }
+
   get headers(): Readonly<Record<string, string>> {
     return this.#exchange.head.headers
   }

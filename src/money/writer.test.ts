@@ -8,7 +8,7 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 describe('what is settled', () => {
-  it('is written together within 25 ms', async () => {
+  it('is written together within 50 ms', async () => {
     const { ledger, store } = setUp()
     ledger.release(await ledger.hold('load', CALLER, 1n))
     settleMany(ledger, 0, 10)

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settlement, Store } from '../core/store.ts'
 
 /** A settlement waits this long for others, noted down; it is lost at most if the machine dies within it. */
-export const BATCH_MS = 25
+export const BATCH_MS = 50
 /** How many settlements go into one transaction; so many at once do not wait. */
-export const BATCH_MAX = 256
+export const BATCH_MAX = 512
 /** After a failed write: the first wait, and the longest that doubling it leads to. */
 export const RETRY_MS = 100
 export const RETRY_MAX_MS = 5_000

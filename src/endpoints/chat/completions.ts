@@ -24,8 +24,9 @@ export const chatCompletions = (systemPrompt: string) =>
     example: { body: chatExample.body, answer: chatExample.answer },
     errors: chatErrors,
 
-    async handle({ body, bodyBytes, headers }, desk): Promise<Reply> {
-      refuseEncryption(headers)
+    async handle(input, desk): Promise<Reply> {
+      const { body, bodyBytes } = input
+      if (input.sealed) refuseEncryption(input.headers)
       const { model, flags, orders } = desk.model('text', body.model)
       const extras = resolveExtras(body.venice_parameters, flags)
       const request = toTextRequest(body, extras, model, systemPrompt, bodyBytes, orders)
