@@ -22,7 +22,7 @@ describe('what is settled', () => {
   })
 
   it('is written at once when it is a full batch, and never in larger ones', async () => {
-    const { ledger, store } = setUp()
+    const { ledger, store } = setUp(100_000n)
     ledger.release(await ledger.hold('load', CALLER, 1n))
     settleMany(ledger, 0, BATCH_MAX * 2 + 5)
 
