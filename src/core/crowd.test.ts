@@ -23,7 +23,8 @@ describe('a crowd', () => {
 
         const seen: number[] = []
         crowd.forEach(({ name }) => seen.push(name))
-        expect([crowd.size, seen.sort()]).toEqual([there.size, [...there].sort()])
+        const inOrder = (names: Iterable<number>): number[] => [...names].sort((a, b) => a - b)
+        expect([crowd.size, inOrder(seen)]).toEqual([there.size, inOrder(there)])
       }),
     )
   })

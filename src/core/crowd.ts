@@ -38,6 +38,6 @@ export class Crowd<M extends Member> {
 
   /** Calls back with each, as they are now: who goes meanwhile is called all the same. */
   forEach(work: (member: M) => void): void {
-    for (const member of [...this.#members]) work(member)
+    for (const member of this.#members.slice()) work(member)
   }
 }
