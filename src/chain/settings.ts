@@ -40,7 +40,7 @@ export const chainFile = z.strictObject({
       decimals: z.int().min(0).max(9),
       maxTimeoutSeconds: z.int().min(10).max(3_600),
       /** Who collects; null is the server itself, with the key in RIALTO_SETTLER_KEY. */
-      facilitatorUrl: z.httpUrl().nullable(),
+      facilitatorUrl: z.url({ protocol: /^https?$/ }).nullable(),
     })
     .nullable(),
 })
