@@ -4,7 +4,7 @@ import { fail } from '../../core/errors.ts'
 import type { EmbeddingPart, EmbeddingRequest } from '../../core/modalities/embedding.ts'
 import { isFields } from '../fields.ts'
 import type { CallEnd } from '../process-calls.ts'
-import type { Loaded } from './loaded.ts'
+import type { Loaded } from '../loaded.ts'
 import type { EmbedBody } from './wire.ts'
 
 const GROUP = 16
@@ -21,7 +21,7 @@ export const embeddingAbility = (loaded: (model: string) => Loaded): Ability<'em
     const parts: EmbeddingPart[] = []
     for (let from = 0; from < request.inputs.length; from += GROUP) {
       const body: EmbedBody = { inputs: groupOf(request, from), dimensions: request.dimensions }
-      const end = await child.call('embed', body, 0, { signal, firstByteMs, stallMs }, () => undefined)
+      const end = await child.call('embed', body, { signal, firstByteMs, stallMs })
       const { tokens, vectors } = vectorsOf(end, body.inputs.length)
       inputToken += tokens
       for (const [at, vector] of vectors.entries()) parts.push({ index: from + at, vector })

@@ -8,7 +8,7 @@ import type { Choice, TextPart, TextRequest } from '../../core/modalities/text.t
 import { isFields, listIn } from '../fields.ts'
 import { Feed } from './feed.ts'
 import { forcedTools, schemaProblem } from './grammar.ts'
-import type { Loaded } from './loaded.ts'
+import type { Loaded } from '../loaded.ts'
 import type { ChatBody, ChatEnd, Piece } from './wire.ts'
 
 const MOST_CHOICES = 128
@@ -50,8 +50,12 @@ async function runChoices(task: Task<TextRequest>, model: Loaded, sink: Sink<Tex
   try {
     const one = async (choice: number): Promise<ChatEnd> => {
       const parts = new Parts(choice)
-      const { value } = await model.call('chat', bodyOf(request, choice), choice, waits, (piece) => {
-        if (isPiece(piece)) feed.push(parts.of(piece))
+      const { value } = await model.call('chat', bodyOf(request, choice), {
+        ...waits,
+        choice,
+        onPart: (piece) => {
+          if (isPiece(piece)) feed.push(parts.of(piece))
+        },
       })
       const end = endOf(value)
       if (request.stream) feed.push({ type: 'end', choice, reason: end.reason })

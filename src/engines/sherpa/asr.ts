@@ -4,7 +4,7 @@ import type { Ability } from '../../core/engine.ts'
 import { Cancel } from '../../core/cancel.ts'
 import { fail } from '../../core/errors.ts'
 import { type AsrPart, silent, tooLong } from '../../core/modalities/asr.ts'
-import type { Loaded, Waits } from './loaded.ts'
+import type { Loaded, Waits } from '../loaded.ts'
 import { type HeardSegment, LISTEN_RATE, heard } from './wire.ts'
 
 let lastId = 0
@@ -19,8 +19,8 @@ export const asrAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioT
     const id = ++lastId
     const segments: HeardSegment[] = []
     const hear = async (samples: Int16Array | null): Promise<void> => {
-      const bytes = samples === null ? null : new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)
-      const { value } = await child.call('hear', { id, last: samples === null }, bytes, waits)
+      const bytes = samples && { bytes: new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength) }
+      const { value } = await child.call('hear', { id, last: samples === null }, { ...waits, ...bytes })
       const read = heard.safeParse(value)
       if (!read.success) throw fail('INFERENCE_FAILED', { internal: 'sherpa_malformed' })
       segments.push(...read.data.segments)
@@ -35,8 +35,8 @@ export const asrAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioT
       }
       await hear(null)
     } catch (error) {
-      // What the child keeps of the recording; it may be gone itself.
-      child.call('forget', { id }, null, { ...waits, signal: new Cancel() }).catch(() => undefined)
+      // What the child keeps of the recording; where it is gone itself, nothing is to be forgotten.
+      if (child.pid !== null) child.call('forget', { id }, { ...waits, signal: new Cancel() }).catch(() => undefined)
       throw error
     }
     const seconds = count / LISTEN_RATE

@@ -3,8 +3,9 @@ import type { AudioTools } from '../../core/audio.ts'
 import type { Ability } from '../../core/engine.ts'
 import { fail, failField } from '../../core/errors.ts'
 import { countCharacters, sentencesOf } from '../../core/modalities/tts.ts'
-import type { Loaded } from './loaded.ts'
+import type { Loaded } from '../loaded.ts'
 import { isVoice, speakerOf } from './voices.ts'
+import { childInfo } from './wire.ts'
 
 /** `loaded` gives the model's child, or throws a `Failure` where there is no such model. */
 export const ttsAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioTools, 'makes'>): Ability<'tts'> => ({
@@ -16,7 +17,7 @@ export const ttsAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioT
   async run({ model, request, signal, firstByteMs, stallMs }, sink) {
     const child = loaded(model)
     const waits = { signal, firstByteMs, stallMs }
-    const { speakers, sampleRate } = await child.info(waits)
+    const { speakers, sampleRate } = childInfo.parse(await child.info(waits))
     const speaker = speakerOf(request.voice, speakers)
     if (speaker === null) throw failField('voice', 'is not in the files of this model')
     let spoken = false
@@ -26,7 +27,7 @@ export const ttsAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioT
       characters += countCharacters(sentence)
       const text = sentence.trim()
       if (!/[\p{L}\p{N}]/u.test(text)) continue
-      const { bytes } = await child.call('speak', { text, speaker, speed: request.speed }, null, waits)
+      const { bytes } = await child.call('speak', { text, speaker, speed: request.speed }, waits)
       if (!bytes || bytes.length < 2) continue
       // Who gets all or nothing has nothing to pay before the end.
       await sink([{ type: 'samples', samples: samplesOf(bytes), sampleRate, characters: request.stream ? characters : 0 }])

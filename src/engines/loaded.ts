@@ -1,29 +1,31 @@
 /** One model and its child: loaded when it is asked for, unloaded when its memory is wanted elsewhere, and loaded again. */
-import type { Signal } from '../../core/cancel.ts'
-import { Cancel } from '../../core/cancel.ts'
-import { Failure, callerLeft, fail } from '../../core/errors.ts'
-import type { Lease, LocalModel, LocalModels, Tenant } from '../../core/local-models.ts'
-import type { CallEnd } from '../process-calls.ts'
-import { EngineProcess } from '../process.ts'
-import { childFailure } from './failure.ts'
+import { Cancel, type Signal } from '../core/cancel.ts'
+import { Failure, callerLeft, fail } from '../core/errors.ts'
+import type { Lease, LocalModel, LocalModels, Tenant } from '../core/local-models.ts'
+import type { CallEnd } from './process-calls.ts'
+import { EngineProcess, type ProcessOptions } from './process.ts'
 import { Slots } from './slots.ts'
-import type { ChildStart } from './wire.ts'
 
 /** The largest files of a slow disk take minutes. */
 const START_MS = 600_000
-/** Runs that may wait per run that is computed. More would wait for longer than anybody does. */
-const WAITING_PER_SLOT = 16
-const CONTEXT_TOKENS = 8_192
 
-export type LoadedOptions = {
-  readonly models: LocalModels
-  readonly env: Readonly<Record<string, string>>
-  readonly threads: number
-  readonly gpu: boolean
+/** How an engine runs a model in a child: its script, what that is told at its start, and what its refusals mean. */
+export type ChildPlan = Pick<ProcessOptions, 'script' | 'env' | 'failure'> & {
+  /** Goes to the script as JSON, in its only argument. */
+  readonly start: unknown
+  /** Calls that may wait per call that is computed. More would wait for longer than anybody does. */
+  readonly waitingPerSlot: number
 }
 
-/** What one call needs beside its body. */
+/** How long a call may wait for its turn and for the model (`firstByteMs`), and for each word of the child (`stallMs`). */
 export type Waits = { readonly signal: Signal; readonly firstByteMs: number; readonly stallMs: number }
+
+export type LoadedCall = Waits & {
+  readonly bytes?: Uint8Array
+  /** How many calls of the same run may be in the queue before this one; 0 where a run makes them one after another. */
+  readonly choice?: number
+  readonly onPart?: (value: unknown) => void
+}
 
 /** Invariant: its child lives only while the lease is held. */
 export class Loaded implements Tenant {
@@ -37,26 +39,12 @@ export class Loaded implements Tenant {
   readonly #closing = new Cancel()
   #runs = 0
 
-  constructor(model: LocalModel, { models, env, threads, gpu }: LoadedOptions) {
+  constructor(model: LocalModel, models: LocalModels, { start, waitingPerSlot, ...child }: ChildPlan) {
     this.model = model
     this.#models = models
-    this.#slots = new Slots(model.parallel, model.parallel * WAITING_PER_SLOT)
-    const start: ChildStart = {
-      file: model.file,
-      modality: model.modality === 'embedding' ? 'embedding' : 'text',
-      contextTokens: model.contextTokens ?? CONTEXT_TOKENS,
-      parallel: model.parallel,
-      threads,
-      gpu,
-    }
-    this.#child = new EngineProcess({
-      script: new URL('./child.ts', import.meta.url),
-      args: [JSON.stringify(start)],
-      env,
-      startMs: START_MS,
-      failure: childFailure,
-      onGone: () => this.#release(),
-    })
+    const slots = Math.max(1, model.parallel)
+    this.#slots = new Slots(slots, slots * waitingPerSlot)
+    this.#child = new EngineProcess({ ...child, args: [JSON.stringify(start)], startMs: START_MS, onGone: () => this.#release() })
   }
 
   get busy(): boolean {
@@ -68,15 +56,23 @@ export class Loaded implements Tenant {
     return this.#child.pid
   }
 
-  /** One call of the child, in turn: `choice` is how many of the same run went before it. */
-  async call(method: string, body: unknown, choice: number, waits: Waits, onPart: (value: unknown) => void): Promise<CallEnd> {
-    const { signal, firstByteMs, stallMs } = waits
+  /** What the child said of itself when it was ready; the model is loaded for it. */
+  async info({ signal, firstByteMs }: Waits): Promise<unknown> {
+    await this.#ready(signal, firstByteMs)
+    return this.#child.info
+  }
+
+  /**
+   * One call of the child, in turn. Rejects with `MODEL_AT_CAPACITY` where the queue is full or too slow, with what the child's
+   * refusal means, and with the signal's reason on abort: a call that waits then loses its place, one that runs is ended.
+   */
+  async call(method: string, body: unknown, { signal, firstByteMs, stallMs, choice = 0, ...rest }: LoadedCall): Promise<CallEnd> {
     this.#runs++
     try {
       const giveBack = await this.#slots.take(choice, signal, firstByteMs)
       try {
         await this.#ready(signal, firstByteMs)
-        return await this.#child.call(method, body, { signal, silentMs: stallMs, onPart })
+        return await this.#child.call(method, body, { ...rest, signal, silentMs: stallMs })
       } finally {
         giveBack()
       }
@@ -139,7 +135,7 @@ function awaited(what: Promise<void>, signal: Signal, limitMs: number): Promise<
       end()
     }
     const leave = (): void => settle(() => reject(reasonOf(signal)))
-    const timer = setTimeout(() => settle(() => reject(fail('REQUEST_TIMEOUT', { internal: 'llama_loading' }))), limitMs)
+    const timer = setTimeout(() => settle(() => reject(fail('REQUEST_TIMEOUT', { internal: 'local_loading' }))), limitMs)
     signal.addEventListener('abort', leave, { once: true })
     what.then(
       () => settle(resolve),

@@ -1,6 +1,6 @@
 /** Who may be computed now: so many at once, the others in turn, and not more of them than can be served in time. */
-import type { Signal } from '../../core/cancel.ts'
-import { Failure, callerLeft, fail } from '../../core/errors.ts'
+import type { Signal } from '../core/cancel.ts'
+import { Failure, callerLeft, fail } from '../core/errors.ts'
 
 type Waiting = { readonly place: number; readonly further: boolean; readonly go: () => void }
 
@@ -37,7 +37,7 @@ export class Slots {
     }
     const further = choice > 0
     if (!further && this.#waiting.filter((one) => !one.further).length >= this.#mostWaiting) {
-      return Promise.reject(fail('MODEL_AT_CAPACITY', { internal: 'llama_queue_full' }))
+      return Promise.reject(fail('MODEL_AT_CAPACITY', { internal: 'local_queue_full' }))
     }
     return new Promise((resolve, reject) => {
       const settle = (end: () => void): void => {
@@ -47,7 +47,7 @@ export class Slots {
         end()
       }
       const leave = (): void => settle(() => reject(reasonOf(signal)))
-      const late = (): void => settle(() => reject(fail('MODEL_AT_CAPACITY', { internal: 'llama_queue_timeout' })))
+      const late = (): void => settle(() => reject(fail('MODEL_AT_CAPACITY', { internal: 'local_queue_timeout' })))
       const timer = setTimeout(late, waitMs)
       const place = (further ? this.#arrivals : ++this.#arrivals) + choice * this.#count
       const entry: Waiting = { place, further, go: () => settle(() => resolve(this.#once())) }

@@ -46,8 +46,8 @@ describe('the queue', () => {
     await slots.take(0, never(), WAIT_MS)
     const waits = slots.take(0, never(), 20)
 
-    await expect(slots.take(0, never(), WAIT_MS)).rejects.toMatchObject({ code: 'MODEL_AT_CAPACITY', internal: 'llama_queue_full' })
-    await expect(waits).rejects.toMatchObject({ code: 'MODEL_AT_CAPACITY', internal: 'llama_queue_timeout' })
+    await expect(slots.take(0, never(), WAIT_MS)).rejects.toMatchObject({ code: 'MODEL_AT_CAPACITY', internal: 'local_queue_full' })
+    await expect(waits).rejects.toMatchObject({ code: 'MODEL_AT_CAPACITY', internal: 'local_queue_timeout' })
     expect(slots.waiting).toBe(0)
   })
 
