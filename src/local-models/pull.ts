@@ -8,7 +8,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Downloads } from '../core/downloads.ts'
 import type { LocalModality } from '../core/local-models.ts'
 import { type Disk, bring, filesIn, hashesOf, makeFolder, remove } from './disk.ts'
-import { readGgufHeader } from './gguf.ts'
+import { BadGguf, readGgufHeader } from './gguf.ts'
 import { FILES, type Manifest, ORDER, type Order, readManifest, writeManifest, writeOrder } from './manifest.ts'
 import { type Plan, type PlannedFile, planOf } from './plan.ts'
 import { Meter, type Progress } from './progress.ts'
@@ -284,7 +284,7 @@ async function modalityOf(folder: string, { roles }: Plan): Promise<LocalModalit
   try {
     return (await readGgufHeader(join(folder, model))).pools ? 'embedding' : 'text'
   } catch (error) {
-    throw new Trouble(`The file is no model that can be used here: ${error instanceof Error ? error.message : 'it cannot be read'}.`)
+    throw new Trouble(`The file is no model that can be used here: ${error instanceof BadGguf ? error.message : 'it cannot be read'}.`)
   }
 }
 
