@@ -8,6 +8,7 @@ import { Decoder } from './child-decoder.ts'
 import { Prompter } from './child-prompt.ts'
 import type { Prompt } from './child-prompt.ts'
 import { Sequences } from './child-sequences.ts'
+import { type Seat, Steps } from './child-steps.ts'
 import { Writer } from './child-writer.ts'
 import { DEFAULTS, MAX_SEED, PUNISHED_TOKENS, choose, randomOf } from './choose.ts'
 import { callsGrammar, forcedTools, formatGrammar } from './grammar.ts'
@@ -33,7 +34,7 @@ export class Chats {
   readonly #prompter: Prompter
   readonly #marks: ReadonlySet<Token>
   readonly #limit: number
-  readonly #batchTokens: number
+  readonly #steps: Steps
   readonly #grammars = new Map<string, Promise<LlamaGrammar>>()
 
   constructor({ llama, model, context, parallel }: ChatModel) {
@@ -48,7 +49,7 @@ export class Chats {
     })
     this.#marks = new Set(marks)
     this.#limit = context.contextSize - SPARE_TOKENS
-    this.#batchTokens = context.batchSize
+    this.#steps = new Steps(context.batchSize)
   }
 
   async chat(body: ChatBody, call: ChildCall): Promise<ChatEnd> {
@@ -65,27 +66,25 @@ export class Chats {
     if (tokens.length >= this.#limit) throw new ChildFailure('too_many_tokens', { asked: tokens.length, limit: this.#limit - 1 })
     const grammar = await this.#grammar(body)
     const taken = await this.#sequences.take(tokens, body.cacheKey, call.left)
+    const seat = this.#steps.join()
+    const place = { sequence: taken.sequence, seat }
     try {
-      return await this.#answer(
-        body,
-        call,
-        { tokens, prompt, grammar, offered: told.length > 0, forced: forced.length > 0 },
-        taken.sequence,
-      )
+      return await this.#answer(body, call, { tokens, prompt, grammar, offered: told.length > 0, forced: forced.length > 0 }, place)
     } catch (error) {
       // What state it is in nobody knows.
       if (!call.left.aborted) await taken.sequence.clearHistory()
       throw error
     } finally {
+      seat.leave()
       taken.giveBack()
     }
   }
 
-  async #answer(body: ChatBody, call: ChildCall, plan: Plan, sequence: LlamaContextSequence): Promise<ChatEnd> {
+  async #answer(body: ChatBody, call: ChildCall, plan: Plan, place: Place): Promise<ChatEnd> {
     const { left } = call
     const writer = new Writer(body.stream ? (piece) => call.part(piece) : null)
     const reader = this.#reader(body, plan, writer)
-    const { last, cachedTokens } = await this.#read(plan.tokens, sequence, call)
+    const { last, cachedTokens } = await this.#read(plan.tokens, place, call)
     const decoder = new Decoder(this.#model, this.#marks)
     const most = body.maxTokens ?? Infinity
     const stopIds = new Set(body.sampling.stop_token_ids ?? [])
@@ -93,7 +92,7 @@ export class Chats {
     let reasoningTokens = 0
     let reason: ChatEnd['reason'] = 'length'
     let beatAt = performance.now()
-    for await (const { token, scored } of this.#tokens(body, last, sequence, plan.grammar, reader, said)) {
+    for await (const { token, scored } of this.#tokens(body, last, place, plan.grammar, reader, said)) {
       left.throwIfAborted()
       said.push(token)
       if (reader.thinking) reasoningTokens++
@@ -125,59 +124,55 @@ export class Chats {
     return { reason, ...counted, pieces: writer.collected() }
   }
 
-  /** Reads the prompt but for its last token, in batches, so that others get their turn and a caller that leaves is heard. */
-  async #read(tokens: readonly Token[], sequence: LlamaContextSequence, call: ChildCall): Promise<{ last: Token[]; cachedTokens: number }> {
+  /** Reads the prompt but for what goes into one step with its last token; a caller that leaves is heard between the steps. */
+  async #read(tokens: readonly Token[], { sequence, seat }: Place, call: ChildCall): Promise<{ last: Token[]; cachedTokens: number }> {
     const kept = Math.min(sequence.compareContextTokens([...tokens]).firstDifferentIndex, tokens.length - 1)
     const before = sequence.tokenMeter.usedInputTokens
     if (sequence.nextTokenIndex > kept) await sequence.eraseContextTokenRanges([{ start: kept, end: sequence.nextTokenIndex }])
     // Of some kinds of models a prefix cannot be kept; the library reads it again then.
     const again = sequence.tokenMeter.usedInputTokens - before
-    const from = sequence.nextTokenIndex
-    const lastBatch =
-      tokens.length - 1 - ((tokens.length - 1 - from) % this.#batchTokens || Math.min(this.#batchTokens, tokens.length - 1 - from))
-    for (let at = from; at < lastBatch; at += this.#batchTokens) {
+    const cachedTokens = Math.max(0, sequence.nextTokenIndex - again)
+    for (;;) {
       call.left.throwIfAborted()
-      await sequence.evaluateWithoutGeneratingNewTokens(tokens.slice(at, Math.min(at + this.#batchTokens, lastBatch)))
+      const rest = tokens.slice(sequence.nextTokenIndex)
+      const share = await seat.turn(rest.length)
+      if (share === rest.length) return { last: rest, cachedTokens }
+      await sequence.evaluateWithoutGeneratingNewTokens(rest.slice(0, share))
       call.beat()
     }
-    call.left.throwIfAborted()
-    return { last: tokens.slice(sequence.nextTokenIndex), cachedTokens: Math.max(0, from - again) }
   }
 
-  /** The tokens of the answer, its end token included, one at a time. */
+  /** The tokens of the answer, its end token included, one at a time. The turn for the first has come already. */
   async *#tokens(
     { sampling, logprobs, choice }: ChatBody,
     last: Token[],
-    sequence: LlamaContextSequence,
+    { sequence, seat }: Place,
     grammar: LlamaGrammar | null,
     reader: Reader,
     said: readonly Token[],
   ): AsyncGenerator<{ token: Token; scored: ReadonlyMap<Token, number> | null }, void, void> {
     const seed = sampling.seed === undefined ? randomInt(MAX_SEED) : (Math.abs(sampling.seed) + choice) % MAX_SEED
-    const options = optionsOf(sampling, seed, said)
-    if (logprobs !== null) {
-      const random = randomOf(seed)
-      const steps = sequence.evaluateWithMetadata(last, { probabilities: true }, { temperature: 0, yieldEogToken: true })
-      let step = await steps.next()
-      try {
-        while (!step.done) {
-          const { probabilities } = step.value
-          // The keys of the map are tokens, and one of them is chosen.
-          const token = choose(probabilities, sampling, said, random) as Token
-          yield { token, scored: probabilities }
-          step = await steps.next(token)
-        }
-      } finally {
-        await steps.return()
-      }
-      return
-    }
+    const options = logprobs === null ? optionsOf(sampling, seed, said) : { temperature: 0, yieldEogToken: true }
     if (grammar !== null) {
       const state = new LlamaGrammarEvaluationState({ model: this.#model, grammar })
       // Thoughts are free; what comes after them is held to the grammar.
       options.grammarEvaluationState = () => (reader.thinking ? undefined : state)
     }
-    for await (const token of sequence.evaluate(last, options)) yield { token, scored: null }
+    const random = randomOf(seed)
+    // The library gives no probabilities where it is not asked for them, whatever its type says.
+    const steps: Computed = sequence.evaluateWithMetadata(last, logprobs === null ? {} : { probabilities: true }, options)
+    try {
+      for (let step = await steps.next(); !step.done; ) {
+        const { token: likeliest, probabilities = null } = step.value
+        // The keys of the map are tokens, and one of them is chosen.
+        const token = probabilities === null ? likeliest : (choose(probabilities, sampling, said, random) as Token)
+        yield { token, scored: probabilities }
+        await seat.turn(1)
+        step = await steps.next(token)
+      }
+    } finally {
+      await steps.return()
+    }
   }
 
   #reader({ stop }: ChatBody, { prompt, offered, forced }: Plan, writer: Writer): Reader {
@@ -244,6 +239,11 @@ export class Chats {
 }
 
 type Score = Parameters<Writer['score']>[0]
+
+type Computed = AsyncGenerator<{ readonly token: Token; readonly probabilities?: ReadonlyMap<Token, number> }, void, Token>
+
+/** Where a choice is computed. */
+type Place = { readonly sequence: LlamaContextSequence; readonly seat: Seat }
 
 type Plan = {
   readonly tokens: readonly Token[]
