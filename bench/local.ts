@@ -13,8 +13,10 @@
  *   --tiny         a model that computes next to nothing, to try the benchmark itself
  */
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
+import { request } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { HALF, PROMPT_EXTRA_TOKENS, TINY, writeModel } from './half-gguf.ts'
 import type { BareOrder } from './local-bare.ts'
@@ -138,10 +140,16 @@ async function startBare(file: string, chats: number, { threads, contextTokens }
   const port = await child.listening
   return {
     async compute(order) {
-      const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify(order) })
-      if (!answer.ok) throw new Error(`the library alone failed:\n${child.said()}`)
-      // Our own script's answer.
-      return (await answer.json()) as Figures
+      const failed = (): Error => new Error(`the library alone failed:\n${child.said()}`)
+      return await new Promise((resolve, reject) => {
+        // Without the time limits of `fetch`: a busy machine takes minutes for a round.
+        const sent = request({ port, host: '127.0.0.1', method: 'POST' }, (answer) => {
+          if (answer.statusCode !== 200) return reject(failed())
+          // Our own script's answer.
+          json(answer).then((figures) => resolve(figures as Figures), reject)
+        })
+        sent.once('error', () => reject(failed())).end(JSON.stringify(order))
+      })
     },
     stop: child.stop,
   }
