@@ -68,6 +68,43 @@ describe('the command', () => {
     expect(empty[1]).toMatch(/No models are here/)
   })
 
+  test('lists what the registry has, and says of each whether this machine can load it', async () => {
+    const file = { role: 'model', path: 'a.gguf' }
+    const models = [
+      { id: 'small', modality: 'text', repository: 'org/repo', files: [file], licence: 'mit', approxBytes: 1e9, cacheBytesPerToken: 1 },
+      { id: 'huge', modality: 'text', repository: 'org/repo', quantisation: 'Q4_K_M', licence: null, approxBytes: 9e9 },
+      { id: 'vague', modality: 'tts', repository: 'org/repo', files: [file], licence: 'mit', approxBytes: null },
+    ]
+    const store = await testStore(null, { models, memory: { budgetBytes: 4_000_000_000 } })
+    const [text, json] = [worldOf(store), worldOf(store)]
+
+    await runModels(['list', '--all'], text.world)
+    await runModels(['list', '--all', '--json'], json.world)
+
+    expect(text.out).toMatch(/^small +text +~1\.00 GB +not here, needs about 1\.59 GB of memory \(mit\)$/m)
+    expect(text.out).toMatch(/^huge +text +~9\.00 GB +not here, too large: needs at least 9\.59 GB of memory$/m)
+    expect(text.out).toMatch(/^vague +tts +not here \(mit\)$/m)
+    expect(text.out).toMatch(/the budget of memory here is 4\.00 GB\n$/)
+    expect(JSON.parse(json.out)).toMatchObject({
+      budgetBytes: 4_000_000_000,
+      registry: [
+        { id: 'small', fits: true, memoryIsLeast: false },
+        { id: 'huge', fits: false, memoryIsLeast: true },
+        { id: 'vague', fits: null, memoryBytes: null },
+      ],
+    })
+  })
+
+  test('says how a paused download goes on in words that a shell takes as they are', async () => {
+    const hub = await testHub({ 'org/repo/a.gguf': BLOB })
+    const printed = worldOf(await testStore(hub))
+    printed.leave()
+
+    await runModels(['pull', `${hub.url}/a.gguf?one=1&two=2`, '--as', 'mine', '--kind', 'text', '--force'], printed.world)
+
+    expect(printed.err).toContain(`npm run models -- pull '${hub.url}/a.gguf?one=1&two=2' --as mine --kind text --force\n`)
+  })
+
   test.each([
     [[], EXIT.usage, /Usage/],
     [['pull'], EXIT.usage, /Usage/],
@@ -85,7 +122,7 @@ describe('the command', () => {
     expect(printed.err).toMatch(says)
   })
 
-  test('pauses at Ctrl-C, says how to go on, and goes on there', async () => {
+  test('pauses at Ctrl-C, says how to go on, and goes on there by the name in the list', async () => {
     const hub = await testHub({ 'org/repo/a.gguf': BLOB })
     const store = await testStore(hub, { download: { connections: 1 } })
     const first = worldOf(store, true)
@@ -100,7 +137,7 @@ describe('the command', () => {
     const list = worldOf(store)
     await runModels(['list'], list.world)
     hub.handle = null
-    const second = await runModels(['pull', 'hf.co/org/repo:a.gguf', '--kind', 'text'], worldOf(store).world)
+    const second = await runModels(['pull', 'a'], worldOf(store).world)
 
     expect(code).toBe(EXIT.paused)
     expect(first.err).toMatch(/Paused at 24 % {2}49\.2 kB of 200 kB\. The same command goes on from there: npm run models -- pull hf\.co/)

@@ -2,9 +2,10 @@
 import { parseArgs } from 'node:util'
 import type { LocalModality } from '../core/local-models.ts'
 import type { Installed, ModelStore } from './local-models.ts'
+import { listed, listedAsJson } from './listing.ts'
 import { isRunning } from './pulls.ts'
 import type { Pull, PullStatus } from './pull.ts'
-import { modality } from './settings.ts'
+import { modality as modalities } from './settings.ts'
 import { Trouble } from './trouble.ts'
 import { bytesText, secondsText } from './words.ts'
 
@@ -36,7 +37,9 @@ const USAGE = `Usage: npm run models -- <command>
       --as <id>      calls it so; a model of the catalogue is served from here when it has its id
       --kind <kind>  text, embedding, tts or asr, where neither the registry nor the file says
       --copy         copies a file of this machine instead of linking to it
-  list             models that are here, and downloads that are not through; --all: the registry, too; --json
+      --force        downloads also what is too large for the memory of this machine
+  list             models that are here, and downloads that are not through; --json
+      --all          and what the registry has, with the memory that each would need here
   rm <id>          deletes a model, or what has come of one; a file that is linked to stays
   verify [<id>]    reads the files of one model, or all, and compares their hashes
 
@@ -70,7 +73,12 @@ export async function runModels(args: readonly string[], world: CliWorld): Promi
 
 class UsageError extends Error {}
 
-type Values = { readonly as?: string | undefined; readonly kind?: string | undefined; readonly copy?: boolean | undefined }
+type Values = {
+  readonly as?: string | undefined
+  readonly kind?: string | undefined
+  readonly copy?: boolean | undefined
+  readonly force?: boolean | undefined
+}
 
 function parsed(args: readonly string[]) {
   try {
@@ -81,6 +89,7 @@ function parsed(args: readonly string[]) {
         as: { type: 'string' },
         kind: { type: 'string' },
         copy: { type: 'boolean' },
+        force: { type: 'boolean' },
         all: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -91,10 +100,14 @@ function parsed(args: readonly string[]) {
   }
 }
 
-async function pull(typed: string, { as, kind, copy }: Values, world: CliWorld): Promise<number> {
+async function pull(typed: string, values: Values, world: CliWorld): Promise<number> {
   const { store, err, signal } = world
   await store.look()
-  const download = store.pulls.begin({ typed, id: as ?? null, modality: kindOf(kind), how: copy ? 'copy' : 'link' })
+  const { as, kind, copy = false, force = false } = values
+  const modality = kindOf(kind)
+  // What the list shows as not through is called by the name that it has there.
+  const begun = as === undefined ? await store.pulls.resume(typed, force) : null
+  const download = begun ?? store.pulls.begin({ typed, id: as ?? null, modality, how: copy ? 'copy' : 'link', force })
   const stop = (): void => void download.stop('paused')
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
@@ -108,15 +121,26 @@ async function pull(typed: string, { as, kind, copy }: Values, world: CliWorld):
       await store.look()
       return report(id, status, world)
     case 'paused':
-      err.write(
-        `Paused at ${shareText(status)}. The same command goes on from there: npm run models -- pull ${typed}${as === undefined ? '' : ` --as ${as}`}${kind === undefined ? '' : ` --kind ${kind}`}\n`,
-      )
+      err.write(`Paused at ${shareText(status)}. The same command goes on from there: ${commandOf(typed, values)}\n`)
       return EXIT.paused
     default:
       err.write(`${status.say ?? `${id} was not downloaded.`}\n`)
       return EXIT.failed
   }
 }
+
+/** As it can be typed again, in any shell. */
+function commandOf(typed: string, { as, kind, copy, force }: Values): string {
+  const options = [
+    as === undefined ? [] : ['--as', as],
+    kind === undefined ? [] : ['--kind', kind],
+    copy ? '--copy' : [],
+    force ? '--force' : [],
+  ]
+  return ['npm run models -- pull', ...[typed, ...options.flat()].map(quoted)].join(' ')
+}
+
+const quoted = (word: string): string => (/^[\w./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)
 
 function report(id: string, status: PullStatus, { store, out }: CliWorld): number {
   const found = store.installed.find(({ model }) => model.id === id)
@@ -144,41 +168,7 @@ function memoryText({ model, shelved }: Installed, budgetBytes: number): string 
 
 async function list({ store, out }: CliWorld, all: boolean, json: boolean): Promise<number> {
   await store.look()
-  const orders = await store.orders()
-  const here = new Set([...store.installed.map(({ model }) => model.id), ...orders.map(({ id }) => id)])
-  const rest = all ? store.settings.models.filter(({ id }) => !here.has(id)) : []
-  if (json) {
-    const models = store.installed.map(({ model, shelved }) => ({
-      id: model.id,
-      kind: model.modality,
-      source: shelved.manifest.source,
-      licence: shelved.manifest.licence,
-      sizeBytes: model.sizeBytes,
-      memoryBytes: model.memoryBytes,
-      contextTokens: model.contextTokens,
-      problem: shelved.problem,
-    }))
-    const downloads = orders.map(({ id, sizeBytes }) => ({ id, sizeBytes }))
-    out.write(`${JSON.stringify({ models, downloads, ...(all ? { registry: rest } : {}) }, null, 2)}\n`)
-    return EXIT.ok
-  }
-  const lines: string[][] = [
-    ...store.installed.map(({ model, shelved }) => [
-      model.id,
-      model.modality,
-      bytesText(model.sizeBytes),
-      shelved.problem ?? `needs ${bytesText(model.memoryBytes)} of memory`,
-    ]),
-    ...orders.map(({ id, sizeBytes }) => [id, '', sizeBytes === null ? '' : bytesText(sizeBytes), 'not through; pull it again to go on']),
-    ...store.brokenFolders.map((name) => [name, '', '', 'its manifest cannot be read; pull it again, or rm it']),
-    ...rest.map(({ id, modality: kind, approxBytes, licence }) => [
-      id,
-      kind,
-      approxBytes === null ? '' : `~${bytesText(approxBytes)}`,
-      `not here${licence === null ? '' : ` (${licence})`}`,
-    ]),
-  ]
-  out.write(lines.length === 0 ? 'No models are here. npm run models -- list --all shows what can be pulled.\n' : table(lines))
+  out.write(await (json ? listedAsJson : listed)(store, all))
   return EXIT.ok
 }
 
@@ -217,8 +207,8 @@ async function verify(only: string | null, { store, out, err, signal }: CliWorld
 
 function kindOf(kind: string | undefined): LocalModality | null {
   if (kind === undefined) return null
-  const known = modality.safeParse(kind)
-  if (!known.success) throw new UsageError(`--kind takes ${modality.options.join(', ')}.`)
+  const known = modalities.safeParse(kind)
+  if (!known.success) throw new UsageError(`--kind takes ${modalities.options.join(', ')}.`)
   return known.data
 }
 
@@ -262,16 +252,3 @@ function shareText({ sizeBytes, doneBytes }: PullStatus): string {
 }
 
 const fitted = (line: string, columns: number): string => (columns > 0 ? line.slice(0, columns - 1) : line)
-
-function table(lines: readonly (readonly string[])[]): string {
-  const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
-    .concat('\n')
-}

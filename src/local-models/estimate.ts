@@ -10,6 +10,8 @@ const CACHED_BYTES = 2
 /** So many tokens are worked on at once; the buffers for that are 32-bit floats. */
 const BATCH_TOKENS = 512
 const FLOAT_BYTES = 4
+/** The same buffers of the usual vocabularies, which are a quarter of a million tokens at the most. */
+const USUAL_BUFFER_BYTES = 400 * 1024 * 1024
 /** The process, its library, and what it allocates by the way. */
 const PROCESS_BYTES = 160 * 1024 * 1024
 /** An audio model's weights are in memory as they are on disk; what it computes with is about as much again for the largest inputs. */
@@ -23,14 +25,36 @@ export type Estimate = {
   readonly totalBytes: number
 }
 
-/** Of a model of text or embeddings. */
-export function estimateOf(header: GgufHeader, weightsBytes: number, { contextTokens, parallel }: Shape): Estimate {
-  const perToken = header.kvHeads * (header.keyLength + header.valueLength) * CACHED_BYTES
-  // A model that only embeds reads a text in one go and remembers nothing of it, but it needs room for all of it at once.
-  const cacheBytes = perToken * contextTokens * parallel
+/** What there is to reckon with of a model of text or embeddings. */
+export type Costs = {
+  /** What it was trained for; null where that is not known. */
+  readonly contextTokens: number | null
+  readonly cacheBytesPerToken: number
+  /** What it computes with, whatever the context. */
+  readonly bufferBytes: number
+}
+
+export function costsOf(header: GgufHeader): Costs {
   const widest = Math.max(header.feedForwardLength, header.embeddingLength * 4)
-  const buffers = BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES
-  return summed(weightsBytes, cacheBytes, buffers + PROCESS_BYTES)
+  return {
+    contextTokens: header.contextTokens,
+    cacheBytesPerToken: header.kvHeads * (header.keyLength + header.valueLength) * CACHED_BYTES,
+    bufferBytes: BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES,
+  }
+}
+
+/** Of a model that is not here, so that nobody has read its header: as little as it can be, where it is not known. */
+export const guessedCosts = (cacheBytesPerToken: number | null): Costs => ({
+  contextTokens: null,
+  cacheBytesPerToken: cacheBytesPerToken ?? 0,
+  bufferBytes: USUAL_BUFFER_BYTES,
+})
+
+/** Of a model of text or embeddings. */
+export function estimateOf(costs: Costs, weightsBytes: number, { contextTokens, parallel }: Shape): Estimate {
+  // A model that only embeds reads a text in one go and remembers nothing of it, but it needs room for all of it at once.
+  const cacheBytes = costs.cacheBytesPerToken * contextTokens * parallel
+  return summed(weightsBytes, cacheBytes, costs.bufferBytes + PROCESS_BYTES)
 }
 
 export const audioEstimateOf = (weightsBytes: number): Estimate =>
@@ -41,18 +65,18 @@ export const audioEstimateOf = (weightsBytes: number): Estimate =>
  * the budget. The context is never made smaller to fit: that would cut what callers send.
  */
 export function shapeOf(
-  header: GgufHeader,
+  costs: Costs,
   weightsBytes: number,
   modality: LocalModality,
   wished: Shape,
   budgetBytes: number,
 ): Shape & { readonly estimate: Estimate } {
-  const contextTokens = Math.min(wished.contextTokens, header.contextTokens ?? wished.contextTokens)
+  const contextTokens = Math.min(wished.contextTokens, costs.contextTokens ?? wished.contextTokens)
   let parallel = modality === 'embedding' ? 1 : wished.parallel
-  let estimate = estimateOf(header, weightsBytes, { contextTokens, parallel })
+  let estimate = estimateOf(costs, weightsBytes, { contextTokens, parallel })
   while (parallel > 1 && estimate.totalBytes > budgetBytes) {
     parallel = Math.floor(parallel / 2)
-    estimate = estimateOf(header, weightsBytes, { contextTokens, parallel })
+    estimate = estimateOf(costs, weightsBytes, { contextTokens, parallel })
   }
   return { contextTokens, parallel, estimate }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CONTEXT_TOKENS, DIMENSIONS, writeTinyChatModel, writeTinyEmbeddingModel } from '../../test/engine/tiny-gguf.ts'
-import { estimateOf, shapeOf } from './estimate.ts'
+import { costsOf, estimateOf, shapeOf } from './estimate.ts'
 import { BadGguf, type GgufHeader, readGgufHeader } from './gguf.ts'
 import { testFolder } from './store.fixture.ts'
 
@@ -133,7 +133,10 @@ describe('the estimate', () => {
   }
 
   test('counts the weights, two bytes for each number of the cache, and what it takes to compute', () => {
-    const { weightsBytes, cacheBytes, overheadBytes, totalBytes } = estimateOf(header, 2_500_000_000, { contextTokens: 8192, parallel: 1 })
+    const { weightsBytes, cacheBytes, overheadBytes, totalBytes } = estimateOf(costsOf(header), 2_500_000_000, {
+      contextTokens: 8192,
+      parallel: 1,
+    })
 
     expect(cacheBytes).toBe(8192 * 36 * 8 * 256 * 2)
     expect(totalBytes).toBe(weightsBytes + cacheBytes + overheadBytes)
@@ -142,12 +145,12 @@ describe('the estimate', () => {
 
   test('gives up runs at once to fit a budget, and never context', () => {
     const wished = { contextTokens: 8192, parallel: 8 }
-    const roomy = shapeOf(header, 2_500_000_000, 'text', wished, 20_000_000_000)
-    const tight = shapeOf(header, 2_500_000_000, 'text', wished, 5_000_000_000)
-    const hopeless = shapeOf(header, 2_500_000_000, 'text', wished, 1_000_000_000)
+    const roomy = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 20_000_000_000)
+    const tight = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 5_000_000_000)
+    const hopeless = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 1_000_000_000)
 
     expect([roomy.parallel, tight.parallel, hopeless.parallel]).toEqual([8, 1, 1])
     expect([roomy.contextTokens, tight.contextTokens, hopeless.contextTokens]).toEqual([8192, 8192, 8192])
-    expect(shapeOf({ ...header, contextTokens: 2048 }, 1, 'text', wished, 1).contextTokens).toBe(2048)
+    expect(shapeOf(costsOf({ ...header, contextTokens: 2048 }), 1, 'text', wished, 1).contextTokens).toBe(2048)
   })
 })

@@ -4,9 +4,10 @@ import type { Signal } from '../core/cancel.ts'
 import { fail } from '../core/errors.ts'
 import type { Lease, LocalModel, LocalModels, Tenant } from '../core/local-models.ts'
 import { hashesOf, remove } from './disk.ts'
-import { type Estimate, audioEstimateOf, shapeOf } from './estimate.ts'
+import { type Estimate, audioEstimateOf, costsOf, shapeOf } from './estimate.ts'
 import { type Order, folderName } from './manifest.ts'
 import { Memory } from './memory.ts'
+import { type Offer, offerOf, wishedShape } from './need.ts'
 import { Pulls } from './pulls.ts'
 import { LOCK, type PullTools } from './pull.ts'
 import type { LocalModelsFile } from './settings.ts'
@@ -17,7 +18,7 @@ import { bytesText } from './words.ts'
 /** How soon what another process brought or took is noticed. */
 const LOOK_MS = 2_000
 
-export type LocalModelsOptions = PullTools & {
+export type LocalModelsOptions = Omit<PullTools, 'budgetBytes'> & {
   /** The folder of all models; made when it is needed. */
   readonly folder: string
   /** Of this machine, or of the limit that this process runs under. */
@@ -59,7 +60,7 @@ export class ModelStore implements LocalModels {
       idleMs: settings.memory.idleMinutes * 60_000,
       keeps: new Set(settings.memory.preload),
     })
-    this.pulls = new Pulls(folder, options, () => void this.look())
+    this.pulls = new Pulls(folder, { ...options, budgetBytes: () => this.budgetBytes }, () => void this.look())
   }
 
   /** Looks what is there, and goes on looking. */
@@ -103,6 +104,11 @@ export class ModelStore implements LocalModels {
   /** All that are there, those that cannot be used included. */
   get installed(): readonly Installed[] {
     return this.#installed
+  }
+
+  /** What the registry has, and what of it fits this machine. */
+  get offers(): readonly Offer[] {
+    return this.settings.models.map((entry) => offerOf(entry, this.settings.memory, this.budgetBytes))
   }
 
   get brokenFolders(): readonly string[] {
@@ -211,8 +217,8 @@ function reckoned(shelved: Shelved, { memory }: LocalModelsFile, budgetBytes: nu
   const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   const roles = Object.entries(manifest.roles).filter(([role]) => role !== 'model')
   const main = manifest.roles['model']
-  const wished = { contextTokens: memory.contextTokens, parallel: memory.parallel, ...defined(memory.models[manifest.id] ?? {}) }
-  const shape = header && shapeOf(header, sizeBytes, manifest.modality, wished, budgetBytes)
+  const wished = wishedShape(memory, manifest.id)
+  const shape = header && shapeOf(costsOf(header), sizeBytes, manifest.modality, wished, budgetBytes)
   const estimate = shape?.estimate ?? audioEstimateOf(sizeBytes)
   const model: LocalModel = {
     id: manifest.id,
@@ -226,15 +232,6 @@ function reckoned(shelved: Shelved, { memory }: LocalModelsFile, budgetBytes: nu
   }
   return { shelved, model, estimate }
 }
-
-/** Without what was left open. */
-const defined = (shape: {
-  contextTokens?: number | undefined
-  parallel?: number | undefined
-}): { contextTokens?: number; parallel?: number } => ({
-  ...(shape.contextTokens === undefined ? {} : { contextTokens: shape.contextTokens }),
-  ...(shape.parallel === undefined ? {} : { parallel: shape.parallel }),
-})
 
 const offline = (say: string): Error => fail('MODEL_OFFLINE', { say, param: 'model', internal: 'local_model' })
 

@@ -40,6 +40,8 @@ const order = z.strictObject({
   typed: z.string(),
   modality: modality.nullable(),
   how: z.enum(['link', 'copy']),
+  /** Whether it is downloaded although it is too large for the memory here. */
+  force: z.boolean().default(false),
   /** Bytes in all, once they are known. */
   sizeBytes: z.int().min(0).nullable(),
 })

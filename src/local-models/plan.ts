@@ -31,6 +31,8 @@ export type Plan = {
   /** By role, below the model's folder; of a folder its path without a slash. `model` is what an engine opens. */
   readonly roles: Readonly<Record<string, string>>
   readonly licence: string | null
+  /** As the registry has it; null where nobody knows before the file is here. */
+  readonly cacheBytesPerToken: number | null
 }
 
 export type PlanOptions = HubOptions & { readonly registry: readonly RegistryEntry[]; readonly modality: LocalModality | null }
@@ -53,6 +55,7 @@ export async function planOf(reference: Reference, options: PlanOptions, signal:
         ],
         roles: { model: reference.file },
         licence: null,
+        cacheBytesPerToken: null,
       }
     case 'local':
       return planOfLocal(reference.path, options)
@@ -60,10 +63,10 @@ export async function planOf(reference: Reference, options: PlanOptions, signal:
 }
 
 async function planOfEntry(entry: RegistryEntry, options: PlanOptions, signal: AbortSignal): Promise<Plan> {
-  const { repository, revision, quantisation } = entry
+  const { repository, revision, quantisation, modality, licence, cacheBytesPerToken } = entry
   if (quantisation !== undefined) {
     const plan = await planOfRepository({ type: 'hub', repository, revision, file: null, tag: quantisation }, options, signal)
-    return { ...plan, modality: entry.modality, licence: entry.licence }
+    return { ...plan, modality, licence, cacheBytesPerToken }
   }
   const listed = entry.files.some(({ url }) => url === undefined) ? await filesOf(repository, revision, options, signal) : []
   const files: PlannedFile[] = []
@@ -82,7 +85,7 @@ async function planOfEntry(entry: RegistryEntry, options: PlanOptions, signal: A
       )
     for (const file of withParts(found, listed)) files.push(planned(file, repository, revision, options.hub, known))
   }
-  return { modality: entry.modality, files: bounded(files, repository), roles, licence: entry.licence }
+  return { modality, files: bounded(files, repository), roles, licence, cacheBytesPerToken }
 }
 
 async function planOfRepository(
@@ -99,6 +102,7 @@ async function planOfRepository(
     ),
     roles,
     licence: null,
+    cacheBytesPerToken: null,
   })
   if (file !== null) {
     const found = listed.filter(({ path }) => path === file)
@@ -126,7 +130,7 @@ async function planOfLocal(typed: string, { modality }: PlanOptions): Promise<Pl
     if (!isSafePath(at)) throw new Trouble(`The name of a file is not one that a model's file may have: ${at}`)
     return { path: at, from: { type: 'local', path: from }, sizeBytes, sha256: [], gitSha1: null }
   }
-  const base = { modality, licence: null }
+  const base = { modality, licence: null, cacheBytesPerToken: null }
   if (info.isFile()) return { ...base, files: [local(basename(path), path, info.size)], roles: { model: basename(path) } }
   if (!info.isDirectory()) throw new Trouble(`${typed} is no file.`)
   if (modality !== 'tts' && modality !== 'asr')
@@ -136,13 +140,14 @@ async function planOfLocal(typed: string, { modality }: PlanOptions): Promise<Pl
   return { ...base, files, roles: rolesOfFolder(inside.map((one) => one.path)) }
 }
 
-const planned = (file: HubFile, repository: string, revision: string, hub: string, known: readonly string[]): PlannedFile => ({
-  path: file.path,
-  from: { type: 'url', url: addressOf(hub, repository, revision, file.path), hub: true },
-  sizeBytes: file.sizeBytes,
-  sha256: file.sha256 === null ? known : [file.sha256, ...known],
-  gitSha1: file.gitSha1,
-})
+function planned(file: HubFile, repository: string, revision: string, hub: string, known: readonly string[]): PlannedFile {
+  const { path, sizeBytes, sha256, gitSha1 } = file
+  // Said before gigabytes have come that could not be used.
+  if (sha256 !== null && known.some((one) => one !== sha256))
+    throw new Trouble(`hf.co/${repository} has another ${path} than the registry knows; nothing was downloaded.`)
+  const from = { type: 'url', url: addressOf(hub, repository, revision, path), hub: true } as const
+  return { path, from, sizeBytes, sha256: sha256 === null ? known : [sha256], gitSha1 }
+}
 
 function bounded(files: readonly PlannedFile[], repository: string): readonly PlannedFile[] {
   if (files.length > MAX_FILES) throw new Trouble(`hf.co/${repository} has more files than a model may have (${MAX_FILES}).`)

@@ -11,6 +11,7 @@ import { type Disk, bring, filesIn, hashesOf, makeFolder, remove } from './disk.
 import { BadGguf, readGgufHeader } from './gguf.ts'
 import { FILES, type Manifest, ORDER, type Order, readManifest, writeManifest, writeOrder } from './manifest.ts'
 import { type Plan, type PlannedFile, planOf } from './plan.ts'
+import { needOf } from './need.ts'
 import { Meter, type Progress } from './progress.ts'
 import { type Reference, shownReference } from './reference.ts'
 import type { LocalModelsFile } from './settings.ts'
@@ -44,6 +45,7 @@ export type PullTools = {
   readonly token: { reveal(): string } | null
   readonly downloads: Downloads
   readonly disk: Disk
+  readonly budgetBytes: () => number
   readonly clock: Pick<Clock, 'now' | 'tick'>
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
   /** Takes a lock that goes with this process; null where another one has it. */
@@ -155,10 +157,22 @@ export class Pull {
       this.#meter.had(sizeBytes ?? before.files.reduce((sum, file) => sum + file.sizeBytes, 0))
       return
     }
+    if (!this.order.force) this.#fitting(plan, sizeBytes)
     await writeOrder(this.#folder, { ...this.order, sizeBytes })
     this.#state = 'downloading'
     const files = await this.#fetchAll(plan.files, signal)
     await this.#install(plan, files)
+  }
+
+  /** Throws, with the numbers, where what is to be downloaded could never be loaded here. */
+  #fitting({ files, modality, cacheBytesPerToken }: Plan, sizeBytes: number | null): void {
+    if (sizeBytes === null || files.some(({ from }) => from.type === 'local')) return
+    const budgetBytes = this.#tools.budgetBytes()
+    const need = needOf({ id: this.order.id, modality, sizeBytes, cacheBytesPerToken }, this.#tools.settings.memory, budgetBytes)
+    if (need.fits) return
+    throw new Trouble(
+      `${this.order.id} needs ${need.isLeast ? 'at least' : 'about'} ${bytesText(need.memoryBytes)} of memory, and the budget here is ${bytesText(budgetBytes)}: it could not be loaded. Nothing was downloaded; --force, or "force": true, downloads its ${bytesText(sizeBytes)} all the same.`,
+    )
   }
 
   async #fetchAll(planned: readonly PlannedFile[], signal: AbortSignal): Promise<Manifest['files']> {

@@ -22,6 +22,8 @@ export type PullAsk = {
   readonly modality: LocalModality | null
   /** What is done with a file of this machine. */
   readonly how: 'link' | 'copy'
+  /** Downloads also what is too large for the memory here. */
+  readonly force?: boolean
 }
 
 export class Pulls {
@@ -40,20 +42,21 @@ export class Pulls {
   }
 
   /** Begins a download, or joins the one that is under way for the same model. Throws a `Trouble` for what cannot be understood. */
-  begin({ typed, id, modality, how }: PullAsk): Pull {
+  begin({ typed, id, modality, how, force = false }: PullAsk): Pull {
     const reference = referenceOf(typed, this.#ids)
     const name = id ?? idOf(reference)
     if (!modelId.safeParse(name).success) throw new Trouble('The name of a model is letters, digits and . _ - with / in between.')
-    return this.#start({ format: 1, id: name, typed: typed.trim(), modality, how, sizeBytes: null }, reference)
+    return this.#start({ format: 1, id: name, typed: typed.trim(), modality, how, force, sizeBytes: null }, reference)
   }
 
-  /** Goes on with one that was paused, failed or cut off by the end of a process; null where there is none. */
-  async resume(id: string): Promise<Pull | null> {
+  /** Goes on with one that was paused, failed or cut off by the end of a process, under the name it was given; null where there is none. */
+  async resume(id: string, force = false): Promise<Pull | null> {
+    if (!modelId.safeParse(id).success) return null
     const running = this.#pulls.get(id)
     if (running && isRunning(running)) return running
     const order = running?.order ?? (await readOrder(this.#folderOf(id)))
     if (!order || running?.status.state === 'done' || running?.status.state === 'cancelled') return null
-    return this.#start(order, referenceOf(order.typed, this.#ids))
+    return this.#start({ ...order, force: order.force || force }, referenceOf(order.typed, this.#ids))
   }
 
   get(id: string): Pull | null {

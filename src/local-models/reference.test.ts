@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { idOf, referenceOf, shownReference } from './reference.ts'
-import { localModelsFile } from './settings.ts'
 
 const IDS = new Set(['qwen3-4b', 'nvidia/parakeet-tdt-0.6b-v3'])
 const hub = { type: 'hub', repository: 'org/Some-GGUF', revision: 'main', file: null, tag: null }
@@ -54,18 +51,4 @@ describe('what is typed as a model', () => {
   test('is shown without what may be secret in an address', () => {
     expect(shownReference(referenceOf('https://example.com/a.gguf?token=secret', IDS))).toBe('https://example.com/a.gguf')
   })
-})
-
-test('the registry that ships is valid, has no hash that nobody checked, and names models of the catalogue', () => {
-  const config = join(import.meta.dirname, '../../config')
-  const read = (name: string): unknown => JSON.parse(readFileSync(join(config, name), 'utf8'))
-  const catalogue = ['text', 'embedding', 'tts', 'asr'].flatMap((type) => read(`models/${type}.json`) as { id: string; type: string }[])
-
-  const { models } = localModelsFile.parse(read('local-models.json'))
-
-  for (const { id, modality, files } of models) {
-    expect(catalogue).toContainEqual(expect.objectContaining({ id, type: modality }))
-    expect(files.every(({ sha256 }) => sha256 === null)).toBe(true)
-  }
-  expect(new Set(models.map(({ id }) => id)).size).toBe(models.length)
 })

@@ -28,7 +28,7 @@ const registryFile = z.strictObject({
   path: filePath,
   /** Another place than the repository of the entry. */
   url: z.url({ protocol: /^https?$/ }).optional(),
-  /** Only where it is surely known. What the hub announces is checked in any case. */
+  /** Only where it is surely known, and of one file at one commit. What the hub announces is checked in any case. */
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
@@ -51,12 +51,24 @@ const registryEntry = z.strictObject({
   licence: z.string().nullable(),
   /** Of all files, about: for people who decide. */
   approxBytes: bytes.nullable(),
+  /** What one token takes in the cache of keys and values, as the file's header has it; null where that could not be looked up. */
+  cacheBytesPerToken: bytes.nullable().default(null),
   /** Whether its publisher wants a token of somebody who agreed to the licence. */
   gated: z.boolean().default(false),
 })
 export type RegistryEntry = z.infer<typeof registryEntry>
 
 const choosesOne = (entry: RegistryEntry): boolean => (entry.quantisation === undefined) !== (entry.files.length === 0)
+
+const COMMIT = /^[0-9a-f]{40}$/
+const PART_OF_A_FILE = /-\d{5}-of-\d{5}\.gguf$/
+
+/** A branch moves on, and a folder or a file in parts has more hashes than one: such a hash would refuse a good file some day. */
+const hashesHold = ({ revision, files }: RegistryEntry): boolean =>
+  files.every(
+    ({ sha256, path, url }) =>
+      sha256 === null || ((url !== undefined || COMMIT.test(revision)) && !path.endsWith('/') && !PART_OF_A_FILE.test(path)),
+  )
 
 const downloadBounds = z.strictObject({
   connections: z.int().min(1).max(16).default(4),
@@ -100,10 +112,18 @@ const memoryBounds = z.strictObject({
   preload: z.array(modelId).default([]),
 })
 
+export type MemoryBounds = z.infer<typeof memoryBounds>
+
 export const localModelsFile = z.strictObject({
   hub: z.url({ protocol: /^https?$/ }).default('https://huggingface.co'),
   download: downloadBounds.default(() => downloadBounds.parse({})),
   memory: memoryBounds.default(() => memoryBounds.parse({})),
-  models: z.array(registryEntry.refine(choosesOne, 'takes a quantisation or files, one of them')).default([]),
+  models: z
+    .array(
+      registryEntry
+        .refine(choosesOne, 'takes a quantisation or files, one of them')
+        .refine(hashesHold, 'has a sha256 where it takes a revision that is a commit, and a path that is one file'),
+    )
+    .default([]),
 })
 export type LocalModelsFile = z.infer<typeof localModelsFile>

@@ -120,6 +120,26 @@ describe('/admin/local-models', () => {
     expect(status?.state).toBe('done')
   })
 
+  test('says of the registry what each model would need here, and downloads what is too large only where it is forced', async () => {
+    const hub = await testHub({ 'org/repo/tiny-Q4_K_M.gguf': chat })
+    const models = await testStore(hub, { models: REGISTRY, download: LARGE, memory: { budgetBytes: 1_000_000 } })
+    const { call } = admin(models)
+    const pull = async (more: object): Promise<unknown> => {
+      await call('POST', { body: { source: 'org/tiny', ...more } })
+      return models.pulls.get('org/tiny')?.run()
+    }
+
+    const list = bodyOf(await call('GET'))
+    const [refused, forced] = [await pull({}), await pull({ force: true })]
+
+    expect(list).toMatchObject({
+      registry: [{ id: 'org/tiny', repository: 'org/repo', revision: 'main', fits: false, memoryIsLeast: true, memoryBytes: 587_202_561 }],
+      memory: { budgetBytes: 1_000_000 },
+    })
+    expect(refused).toMatchObject({ state: 'failed', say: expect.stringMatching(/^org\/tiny needs at least .*"force": true/) })
+    expect(forced).toMatchObject({ state: 'done' })
+  })
+
   test.each([
     ['POST', { body: { source: '/etc/passwd' } }, 'INVALID_REQUEST', 'source'],
     ['POST', { body: { source: 'nobody' } }, 'INVALID_REQUEST', 'source'],

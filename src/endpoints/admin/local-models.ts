@@ -4,73 +4,31 @@ import { z } from 'zod'
 import type { Audit } from '../../accounts/audit.ts'
 import type { Signal } from '../../core/cancel.ts'
 import { fail, failField } from '../../core/errors.ts'
-import type { Installed, ModelStore } from '../../local-models/local-models.ts'
+import type { ModelStore } from '../../local-models/local-models.ts'
 import type { Pull, PullStatus } from '../../local-models/pull.ts'
 import { isRunning } from '../../local-models/pulls.ts'
 import { modality, modelId } from '../../local-models/settings.ts'
 import { Trouble } from '../../local-models/trouble.ts'
 import { type AnyEndpoint, type EventSink, endpoint, json } from '../endpoint.ts'
+import {
+  type Download,
+  NEW,
+  OFFERED,
+  RUNNING,
+  download,
+  installed,
+  memory,
+  offer,
+  shown,
+  shownModel,
+  shownOffer,
+} from './local-model-wire.ts'
 import { TAG } from './wire.ts'
 
 /** How often a reader of progress hears of it. */
 const TELL_MS = 500
 
 export type LocalModelSources = { readonly models: ModelStore; readonly audit: Pick<Audit, 'done'> }
-
-const download = z.object({
-  id: z.string(),
-  source: z.string().nullable().describe('Where it comes from; null for one that nobody has asked for.'),
-  state: z
-    .enum(['absent', 'here', 'listing', 'downloading', 'checking', 'paused', 'failed', 'done', 'cancelled'])
-    .describe('`absent`: nothing of it is here. `paused`: also what another process has begun, or left.'),
-  sizeBytes: z.number().nullable(),
-  doneBytes: z.number(),
-  bytesPerSecond: z.number().nullable(),
-  secondsLeft: z.number().nullable(),
-  files: z.number(),
-  filesDone: z.number(),
-  message: z.string().nullable().describe('Why it failed, in a sentence.'),
-})
-type Download = z.infer<typeof download>
-
-const installed = z.object({
-  id: z.string(),
-  kind: modality,
-  source: z.string(),
-  licence: z.string().nullable(),
-  sizeBytes: z.number(),
-  memoryBytes: z.number().describe('What it is reckoned to take once it is loaded, with `parallel` contexts.'),
-  contextTokens: z.number().nullable(),
-  parallel: z.number(),
-  loaded: z.boolean(),
-  linked: z.boolean().describe('Whether a file of it is the operator’s own, elsewhere.'),
-  problem: z.string().nullable().describe('Why it cannot be used; null where it can.'),
-})
-
-const memory = z.object({ budgetBytes: z.number(), usedBytes: z.number() })
-
-const NEW: Download = {
-  id: 'qwen3-4b',
-  source: null,
-  state: 'absent',
-  sizeBytes: null,
-  doneBytes: 0,
-  bytesPerSecond: null,
-  secondsLeft: null,
-  files: 0,
-  filesDone: 0,
-  message: null,
-}
-const RUNNING: Download = {
-  ...NEW,
-  source: 'qwen3-4b',
-  state: 'downloading',
-  sizeBytes: 2_497_280_256,
-  doneBytes: 1_073_741_824,
-  bytesPerSecond: 24_117_248,
-  secondsLeft: 60,
-  files: 1,
-}
 
 export const localModelEndpoints = (of: LocalModelSources): AnyEndpoint[] => [
   listLocal(of),
@@ -104,9 +62,7 @@ const listLocal = ({ models }: LocalModelSources): AnyEndpoint =>
           data: z.array(installed),
           downloads: z.array(download),
           memory,
-          registry: z.array(
-            z.object({ id: z.string(), kind: modality, licence: z.string().nullable(), approxBytes: z.number().nullable() }),
-          ),
+          registry: z.array(offer),
         }),
       },
     },
@@ -116,7 +72,7 @@ const listLocal = ({ models }: LocalModelSources): AnyEndpoint =>
         data: [],
         downloads: [RUNNING],
         memory: { budgetBytes: 13_400_000_000, usedBytes: 0 },
-        registry: [{ id: 'qwen3-4b', kind: 'text', licence: 'apache-2.0', approxBytes: 2_500_000_000 }],
+        registry: [OFFERED],
       },
     },
     errors: [],
@@ -130,7 +86,7 @@ const listLocal = ({ models }: LocalModelSources): AnyEndpoint =>
         data: models.installed.map((one) => shownModel(one, loaded.has(one.model.id))),
         downloads: [...known.values()],
         memory: { budgetBytes: models.budgetBytes, usedBytes: models.memory.usedBytes },
-        registry: models.settings.models.map(({ id, modality: kind, licence, approxBytes }) => ({ id, kind, licence, approxBytes })),
+        registry: models.offers.map(shownOffer),
       })
     },
   })
@@ -143,6 +99,7 @@ const pullBody = z.strictObject({
     .describe('An id of the registry, `hf.co/org/repo`, `hf.co/org/repo:Q4_K_M`, `hf.co/org/repo:file.gguf`, or an https address.'),
   id: modelId.optional().describe('What it shall be called; its name in the catalogue, to be served from here.'),
   kind: modality.optional().describe('Where neither the registry nor the file says.'),
+  force: z.boolean().optional().describe('Downloads also what is too large for the memory of this machine.'),
   begin: z.boolean().default(true).describe('False: says only what there is of it, and begins nothing.'),
 })
 
@@ -165,12 +122,14 @@ const beginPull = ({ models, audit }: LocalModelSources): AnyEndpoint =>
     },
     example: { body: { source: 'qwen3-4b', begin: false }, answer: { data: NEW } },
     errors: [],
-    async handle({ body: { source, id, kind, begin }, headers }, { caller, signal }) {
+    async handle({ body: { source, id, kind, force = false, begin }, headers }, { caller, signal }) {
       if (/^(\/|\.\.?\/|[A-Za-z]:\\)/.test(source.trim()))
         throw failField('source', 'a file of this machine is linked by: npm run models -- pull')
       if (!begin) return json({ data: await stateOf(models, id ?? source) })
       const details = { source: source.replace(/[?#].*$/, '') }
-      const pull = await audit.done(caller, 'local_model.pull', id ?? details.source, details, async () => begun(models, source, id, kind))
+      const pull = await audit.done(caller, 'local_model.pull', id ?? details.source, details, async () =>
+        begun(models, source, id, kind, force),
+      )
       if (!wantsEvents(headers['accept'])) return json({ data: shown(pull.status) })
       return { type: 'events', write: (out) => tell(pull, out, signal) }
     },
@@ -280,8 +239,9 @@ async function begun(
   source: string,
   id: string | undefined,
   kind: z.infer<typeof modality> | undefined,
+  force: boolean,
 ): Promise<Pull> {
-  return understood('source', async () => models.pulls.begin({ typed: source, id: id ?? null, modality: kind ?? null, how: 'link' }))
+  return understood('source', async () => models.pulls.begin({ typed: source, id: id ?? null, modality: kind ?? null, how: 'link', force }))
 }
 
 /** What cannot be understood is the request's fault. */
@@ -333,19 +293,3 @@ const eventOf = (state: Download): string => Buffer.from(`data: ${JSON.stringify
 const isUnfinished = ({ state }: PullStatus): boolean => state !== 'done' && state !== 'cancelled'
 
 const wantsEvents = (accept: string | readonly string[] | undefined): boolean => String(accept ?? '').includes('text/event-stream')
-
-const shown = ({ say, ...status }: PullStatus): Download => ({ ...status, message: say })
-
-const shownModel = ({ model, shelved: { manifest, problem } }: Installed, loaded: boolean): z.infer<typeof installed> => ({
-  id: model.id,
-  kind: model.modality,
-  source: manifest.source,
-  licence: manifest.licence,
-  sizeBytes: model.sizeBytes,
-  memoryBytes: model.memoryBytes,
-  contextTokens: model.contextTokens,
-  parallel: model.parallel,
-  loaded,
-  linked: manifest.files.some(({ linkedTo }) => linkedTo !== null),
-  problem,
-})
