@@ -35,6 +35,67 @@ describe('the models of a server', () => {
       [
         { name: 'gpt-4o', modality: null, contextTokens: null },
         { name: 'text-embedding-3-small', modality: 'embedding', contextTokens: null },
+        { name: 'whisper-1', modality: 'asr', contextTokens: null },
+      ],
+    ],
+    [
+      'vLLM with a model that listens',
+      { data: [{ id: 'openai/whisper-large-v3', object: 'model', owned_by: 'vllm', root: 'openai/whisper-large-v3', max_model_len: 448 }] },
+      [{ name: 'openai/whisper-large-v3', modality: 'asr', contextTokens: 448 }],
+    ],
+    [
+      'Speaches, which says what each is for',
+      {
+        data: [
+          { id: 'Systran/faster-whisper-small', owned_by: 'Systran', language: ['en'], task: 'automatic-speech-recognition' },
+          { id: 'speaches-ai/Kokoro-82M-v1.0-ONNX', owned_by: 'speaches-ai', task: 'text-to-speech', sample_rate: 24000, voices: [] },
+          { id: 'rhasspy/some-voice', owned_by: 'rhasspy', task: 'text-to-speech' },
+          { id: 'Wespeaker/wespeaker-voxceleb', owned_by: 'Wespeaker', task: 'speaker-embedding' },
+        ],
+      },
+      [
+        { name: 'Systran/faster-whisper-small', modality: 'asr', contextTokens: null },
+        { name: 'speaches-ai/Kokoro-82M-v1.0-ONNX', modality: 'tts', contextTokens: null },
+        { name: 'rhasspy/some-voice', modality: 'tts', contextTokens: null },
+      ],
+    ],
+    [
+      'Kokoro-FastAPI',
+      {
+        data: ['tts-1', 'tts-1-hd', 'kokoro', 'gpt-4o-mini-tts'].map((id) => ({
+          id,
+          object: 'model',
+          created: 1686935002,
+          owned_by: 'kokoro',
+        })),
+      },
+      ['tts-1', 'tts-1-hd', 'kokoro', 'gpt-4o-mini-tts'].map((name) => ({ name, modality: 'tts', contextTokens: null })),
+    ],
+    [
+      'Infinity, whose models can do several things',
+      {
+        data: [
+          { id: 'michaelfeil/some-model', owned_by: 'infinity', backend: 'torch', capabilities: ['embed'] },
+          { id: 'some/other-model', owned_by: 'infinity', backend: 'torch', capabilities: ['rerank'] },
+        ],
+      },
+      [{ name: 'michaelfeil/some-model', modality: 'embedding', contextTokens: null }],
+    ],
+    [
+      'Xinference, which calls both audio',
+      {
+        data: [
+          { id: 'a', model_type: 'LLM', model_ability: ['chat', 'tools'] },
+          { id: 'b', model_type: 'audio', model_ability: ['audio2text'] },
+          { id: 'c', model_type: 'audio', model_ability: ['text2audio'] },
+          { id: 'd', model_type: 'audio' },
+          { id: 'e', model_type: 'image' },
+        ],
+      },
+      [
+        { name: 'a', modality: 'text', contextTokens: null },
+        { name: 'b', modality: 'asr', contextTokens: null },
+        { name: 'c', modality: 'tts', contextTokens: null },
       ],
     ],
     [
@@ -90,6 +151,69 @@ describe('the models of a server', () => {
         { name: 'snowflake:latest', modality: 'embedding', contextTokens: null },
       ],
     })
+  })
+
+  test('of a later Ollama have it from what they can do, whatever they are called', async () => {
+    const reach = await modelsOf({
+      '/v1/models': { data: ['qwen3-embedded:4b', 'nomic:latest', 'z-image:latest'].map((id) => ({ id, owned_by: 'library' })) },
+      '/api/tags': {
+        models: [
+          { name: 'qwen3-embedded:4b', details: { family: 'qwen3' }, capabilities: ['completion', 'tools', 'thinking'] },
+          { name: 'nomic:latest', details: { family: 'nomic' }, capabilities: ['embedding'] },
+          { name: 'z-image:latest', details: { family: 'zimage' }, capabilities: ['image'] },
+        ],
+      },
+    })
+
+    expect(reach).toEqual({
+      up: true,
+      models: [
+        { name: 'qwen3-embedded:4b', modality: 'text', contextTokens: null },
+        { name: 'nomic:latest', modality: 'embedding', contextTokens: null },
+      ],
+    })
+  })
+
+  test('of LocalAI have it from its list of capabilities, and from their names where an older one has none', async () => {
+    const names = ['qwen3-8b', 'my-ear', 'my-voice', 'my-vectors', 'omni', 'silero-vad', 'whisper-1', 'voice-en-us-piper-tts']
+    const list = { object: 'list', data: names.map((id) => ({ id, object: 'model' })) }
+    const able = [['chat', 'tools'], ['transcript'], ['tts'], ['embeddings'], ['tts', 'chat', 'transcript'], ['vad'], null, []]
+    const kinds = async (answers: Readonly<Record<string, unknown>>): Promise<unknown> => {
+      const reach = await modelsOf(answers)
+      return reach.up && reach.models?.map(({ name, modality }) => [name, modality])
+    }
+    const capabilities = names.map((id, at) => ({ id, object: 'model', capabilities: able[at] }))
+
+    expect(await kinds({ '/v1/models': list, '/v1/models/capabilities': { object: 'list', data: capabilities } })).toEqual([
+      ['qwen3-8b', 'text'],
+      ['my-ear', 'asr'],
+      ['my-voice', 'tts'],
+      ['my-vectors', 'embedding'],
+      ['omni', 'text'],
+      ['whisper-1', 'asr'],
+      ['voice-en-us-piper-tts', 'tts'],
+    ])
+    expect(await kinds({ '/v1/models': list })).toEqual([
+      ['qwen3-8b', null],
+      ['my-ear', null],
+      ['my-voice', null],
+      ['my-vectors', null],
+      ['omni', null],
+      ['whisper-1', 'asr'],
+      ['voice-en-us-piper-tts', 'tts'],
+    ])
+  })
+
+  test.each([
+    ['asr', ['whisper-large-v3', 'distil-whisper/distil-large-v3', 'nvidia/parakeet-tdt-0.6b-v3', 'gpt-4o-transcribe', 'Qwen3-ASR-1.7B']],
+    ['tts', ['tts-1-hd', 'hexgrad/Kokoro-82M', 'Qwen3-TTS-0.6B', 'coqui/XTTS-v2', 'ResembleAI/chatterbox', 'en_US-piper']],
+    ['embedding', ['BAAI/bge-m3', 'nomic-embed-text', 'intfloat/e5-large', 'all-minilm']],
+    // Of names that only sound like those.
+    [null, ['dolphin-whisperer-7b', 'mattshumer/battsy-7b', 'castts-7b', 'rasr7b', 'orpheus-3b', 'Voxtral-Small-24B', 'gtex-1']],
+  ])('that say nothing are told by their names: %s', async (modality, names) => {
+    const reach = await modelsOf({ '/v1/models': { data: names.map((id) => ({ id, owned_by: 'somebody' })) } })
+
+    expect(reach).toEqual({ up: true, models: names.map((name) => ({ name, modality, contextTokens: null })) })
   })
 
   test('of LM Studio have the context in force before the one that would be possible', async () => {

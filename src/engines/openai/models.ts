@@ -3,6 +3,7 @@ import type { EngineModel, Reach } from '../../core/engine.ts'
 import { reachAfter } from '../down.ts'
 import type { Egress } from '../egress.ts'
 import { type Fields, isFields } from '../fields.ts'
+import { kindOf } from './kind.ts'
 
 const PROBE_MS = 2_000
 const LIST_BYTES = 8 * 1024 * 1024
@@ -46,17 +47,13 @@ async function read(egress: Egress, path: string, fromRoot: boolean, signal: Abo
   return Array.isArray(list) ? list.filter(isFields) : null
 }
 
-/**
- * Ollama and LM Studio say more about their models in lists of their own. Missing details are no fault: the models are
- * there all the same.
- */
+/** Some servers say more about their models in lists of their own. Missing details are no fault: the models are there all the same. */
 async function details(egress: Egress, list: readonly Fields[], signal: AbortSignal): Promise<ReadonlyMap<string, Fields>> {
   const found = new Map<string, Fields>()
-  const owner = list[0]?.['owned_by']
-  const path = owner === 'library' ? '/api/tags' : owner === 'organization_owner' ? '/api/v0/models' : null
+  const [path, fromRoot] = detailedAt(list[0]) ?? [null, false]
   if (path === null) return found
   try {
-    for (const entry of (await read(egress, path, true, signal)) ?? []) {
+    for (const entry of (await read(egress, path, fromRoot, signal)) ?? []) {
       const name = nameOf(entry)
       if (name !== null) found.set(name, entry)
     }
@@ -64,6 +61,15 @@ async function details(egress: Egress, list: readonly Fields[], signal: AbortSig
     // An older version, or another server that calls itself the same.
   }
   return found
+}
+
+/** Where that list is, by what the first entry of the usual one shows of the server, and whether below its root. */
+function detailedAt(first: Fields | undefined): readonly [path: string, fromRoot: boolean] | null {
+  if (first === undefined) return null
+  if (Object.keys(first).every((field) => field === 'id' || field === 'object')) return ['/models/capabilities', false] // LocalAI
+  const owner = first['owned_by']
+  if (owner === 'library') return ['/api/tags', true] // Ollama
+  return owner === 'organization_owner' ? ['/api/v0/models', true] : null // LM Studio
 }
 
 /** Null for what has no name or is of a kind that Rialto does not run. */
@@ -79,28 +85,6 @@ function modelOf(raw: Fields, more: ReadonlyMap<string, Fields>): EngineModel | 
 function nameOf(entry: Fields): string | null {
   const name = entry['id'] ?? entry['name'] ?? entry['model']
   return typeof name === 'string' && name !== '' && name.length <= NAME_CHARS ? name : null
-}
-
-const EMBEDDING_KINDS: ReadonlySet<string> = new Set(['embedding', 'embeddings', 'embed', 'feature-extraction', 'text-embeddings'])
-const TEXT_KINDS: ReadonlySet<string> = new Set(['llm', 'vlm', 'chat', 'text', 'language', 'code', 'text-generation', 'completion', 'base'])
-const EMBEDDING_NAME = /embed|(^|[/_-])(bge|e5|gte|minilm|gritlm|arctic-embed|jina-clip)([.:_-]|$)/
-const OTHER_NAME = /rerank|whisper|(^|[/_-])(tts|dall-e|stable-diffusion|flux|moderation)([.:_-]|\d|$)/
-
-/** What the server calls it, else what its name says, else null. `other` is neither text nor embedding. */
-function kindOf(entry: Fields, name: string): EngineModel['modality'] | 'other' {
-  const said = entry['type'] ?? entry['task'] ?? entry['model_type']
-  if (typeof said === 'string') {
-    const kind = said.toLowerCase()
-    if (EMBEDDING_KINDS.has(kind)) return 'embedding'
-    if (TEXT_KINDS.has(kind)) return EMBEDDING_NAME.test(name.toLowerCase()) && kind === 'text' ? 'embedding' : 'text'
-    if (kind !== 'model' && kind !== '') return 'other'
-  }
-  // Ollama: the family of the architecture.
-  const family = isFields(entry['details']) ? entry['details']['family'] : null
-  if (typeof family === 'string' && family.toLowerCase().includes('bert')) return 'embedding'
-  const lower = name.toLowerCase()
-  if (OTHER_NAME.test(lower)) return 'other'
-  return EMBEDDING_NAME.test(lower) ? 'embedding' : null
 }
 
 /** The first that a server gives, the one that is in force before the one that would be possible. */
