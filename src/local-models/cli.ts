@@ -47,6 +47,8 @@ A model is an id of the registry (qwen3-4b), hf.co/org/repo, hf.co/org/repo:Q4_K
 an https address, or the path of a file (./model.gguf). HF_TOKEN is sent to the hub for models that want one.
 `
 
+const COMMANDS: ReadonlySet<string> = new Set(['pull', 'list', 'rm', 'verify'])
+
 /** Runs a command; resolves with the exit code. */
 export async function runModels(args: readonly string[], world: CliWorld): Promise<number> {
   const { err, out } = world
@@ -62,7 +64,7 @@ export async function runModels(args: readonly string[], world: CliWorld): Promi
     if (command === 'verify' && more.length === 0) return await verify(first ?? null, world)
     if (command === 'rm' && first !== undefined && more.length === 0) return await rm(first, world)
     if (command === 'pull' && first !== undefined && more.length === 0) return await pull(first, values, world)
-    err.write(USAGE)
+    err.write(command === undefined || COMMANDS.has(command) ? USAGE : `There is no command ${command}.\n\n${USAGE}`)
     return EXIT.usage
   } catch (error) {
     if (!(error instanceof Trouble || error instanceof UsageError)) throw error
@@ -162,8 +164,8 @@ function memoryText({ model, shelved }: Installed, budgetBytes: number): string 
   if (shelved.problem !== null) return `It cannot be used: ${shelved.problem}.`
   const needs = `It needs ${bytesText(model.memoryBytes)} of memory`
   const context = model.contextTokens === null ? '' : ` with ${model.parallel} × ${model.contextTokens} tokens of context`
-  const fits = model.memoryBytes <= budgetBytes ? 'the budget here is' : 'which is more than the budget here,'
-  return `${needs}${context}; ${fits} ${bytesText(budgetBytes)}.`
+  const fits = model.memoryBytes <= budgetBytes ? '; the budget here is' : ', which is more than the budget here of'
+  return `${needs}${context}${fits} ${bytesText(budgetBytes)}.`
 }
 
 async function list({ store, out }: CliWorld, all: boolean, json: boolean): Promise<number> {

@@ -43,12 +43,11 @@ export function costsOf(header: GgufHeader): Costs {
   }
 }
 
-/** Of a model that is not here, so that nobody has read its header: as little as it can be, where it is not known. */
-export const guessedCosts = (cacheBytesPerToken: number | null): Costs => ({
-  contextTokens: null,
-  cacheBytesPerToken: cacheBytesPerToken ?? 0,
-  bufferBytes: USUAL_BUFFER_BYTES,
-})
+/** Of a model that is not here, so that nobody has read its header: as it usually is, or, where nothing is known, the least that it can be. */
+export const guessedCosts = (cacheBytesPerToken: number | null): Costs =>
+  cacheBytesPerToken === null
+    ? { contextTokens: null, cacheBytesPerToken: 0, bufferBytes: 0 }
+    : { contextTokens: null, cacheBytesPerToken, bufferBytes: USUAL_BUFFER_BYTES }
 
 /** Of a model of text or embeddings. */
 export function estimateOf(costs: Costs, weightsBytes: number, { contextTokens, parallel }: Shape): Estimate {

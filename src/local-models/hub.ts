@@ -41,10 +41,11 @@ export type HubOptions = {
 export async function filesOf(repository: string, revision: string, options: HubOptions, signal: AbortSignal): Promise<HubFile[]> {
   const found: HubFile[] = []
   const { hub } = options
+  const missing = `${new URL(hub).host} has no ${repository}${revision === 'main' ? '' : ` at ${revision}`}.`
   let url: string | null = `${hub}/api/models/${repository}/tree/${encodeURIComponent(revision)}?recursive=true`
   for (let page = 0; url !== null; page++) {
     if (page === PAGES) throw new Trouble(`${new URL(hub).host} has too many files in ${repository}.`)
-    const { body, next } = await pageOf(url, options, signal)
+    const { body, next } = await pageOf(url, missing, options, signal)
     const entries = tree.safeParse(body)
     if (!entries.success) throw new Trouble(`${new URL(hub).host} does not list the files of ${repository} as the hub does.`)
     for (const entry of entries.data) if (entry.type === 'file' && isSafePath(entry.path)) found.push(fileOf(entry))
@@ -63,11 +64,16 @@ function fileOf({ path, size, oid, lfs }: z.infer<typeof tree>[number]): HubFile
 }
 
 /** With as many attempts as the bounds allow. */
-async function pageOf(url: string, options: HubOptions, signal: AbortSignal): Promise<{ body: unknown; next: string | null }> {
+async function pageOf(
+  url: string,
+  missing: string,
+  options: HubOptions,
+  signal: AbortSignal,
+): Promise<{ body: unknown; next: string | null }> {
   for (let attempt = 0; ; attempt++) {
     signal.throwIfAborted()
     try {
-      return await onePage(url, options, signal)
+      return await onePage(url, missing, options, signal)
     } catch (error) {
       signal.throwIfAborted()
       const trouble = troubleOf(error, new URL(url).host)
@@ -80,10 +86,11 @@ async function pageOf(url: string, options: HubOptions, signal: AbortSignal): Pr
 
 async function onePage(
   url: string,
+  missing: string,
   { downloads, token, stallMs }: HubOptions,
   signal: AbortSignal,
 ): Promise<{ body: unknown; next: string | null }> {
-  const page = new Page(new URL(url).host)
+  const page = new Page(new URL(url).host, missing)
   await downloads.get(url, { from: 0, to: null, ifRange: null, accept: 'application/json', token, signal, stallMs }, page)
   return { body: page.json(), next: page.next }
 }
@@ -91,14 +98,18 @@ async function onePage(
 class Page implements DownloadTaker {
   next: string | null = null
   readonly #host: string
+  readonly #missing: string
   readonly #pieces: Buffer[] = []
   #sizeBytes = 0
 
-  constructor(host: string) {
+  /** `missing` is said where there is no such list. */
+  constructor(host: string, missing: string) {
     this.#host = host
+    this.#missing = missing
   }
 
   head({ status, elsewhere, headers }: DownloadHead): void {
+    if (status === 404) throw new Trouble(this.#missing)
     if (status !== 200) throw refusalOf(status, elsewhere, this.#host, headers['retry-after'], false)
     this.next = /<([^>]+)>;\s*rel="next"/.exec(headers['link'] ?? '')?.[1] ?? null
   }

@@ -12,7 +12,7 @@ export async function listed(store: ModelStore, all: boolean): Promise<string> {
       model.id,
       model.modality,
       bytesText(model.sizeBytes),
-      shelved.problem ?? `needs ${bytesText(model.memoryBytes)} of memory`,
+      shelved.problem ?? `${needing(model.memoryBytes <= store.budgetBytes)} ${bytesText(model.memoryBytes)} of memory`,
     ]),
     ...orders.map(({ id, sizeBytes }) => [id, '', sizeBytes === null ? '' : bytesText(sizeBytes), 'not through; pull it again to go on']),
     ...store.brokenFolders.map((name) => [name, '', '', 'its manifest cannot be read; pull it again, or rm it']),
@@ -61,8 +61,10 @@ const offerLine = ({ entry: { id, modality, approxBytes, licence }, need }: Offe
 
 function needText(need: Need | null): string {
   if (need === null) return ''
-  return `, ${need.fits ? 'needs' : 'too large: needs'} ${need.isLeast ? 'at least' : 'about'} ${bytesText(need.memoryBytes)} of memory`
+  return `, ${needing(need.fits)} ${need.isLeast ? 'at least' : 'about'} ${bytesText(need.memoryBytes)} of memory`
 }
+
+const needing = (fits: boolean): string => (fits ? 'needs' : 'too large: needs')
 
 function table(lines: readonly (readonly string[])[]): string {
   const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))

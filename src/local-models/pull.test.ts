@@ -120,7 +120,7 @@ describe('a download', () => {
 
   test.each([
     [401, /refuses it \(401\).*HF_TOKEN/],
-    [404, /no such file \(404\)/],
+    [404, /has no org\/repo\.$/],
   ])('ends at once with one sentence where the hub answers %i', async (code, says) => {
     const hub = await testHub({ 'org/repo/a.gguf': BLOB })
     const folder = await testFolder()

@@ -36,6 +36,22 @@ describe('what is typed as a model', () => {
     expect(() => referenceOf(typed, IDS)).toThrow(/\w+ \w+.*\.$/)
   })
 
+  test.each([
+    ['Qwen3-4B', 'Did you mean qwen3-4b?'],
+    ['qwen3', 'Did you mean qwen3-4b?'],
+    ['qwne3-4b', 'Did you mean qwen3-4b?'],
+    ['nvidia/parakeet', 'Did you mean nvidia/parakeet-tdt-0.6b-v3?'],
+    ['Qwen/Qwen3-8B-GGUF:Q4_K_M', 'Did you mean hf.co/Qwen/Qwen3-8B-GGUF:Q4_K_M?'],
+    ['model.gguf', 'Did you mean the file ./model.gguf?'],
+  ])('%s is none, but %s', (typed, says) => {
+    expect(() => referenceOf(typed, IDS)).toThrow(says)
+  })
+
+  test.each(['q', 'x4b', 'nothing-like-it', 'a/b/c', ''])('%j is like nothing, and nothing is suggested', (typed) => {
+    expect(() => referenceOf(typed, IDS)).not.toThrow(/Did you mean/)
+    expect(() => referenceOf(typed, IDS)).toThrow(/list --all/)
+  })
+
   test('names the model after its file, its repository or its quantisation', () => {
     const names = [
       'hf.co/org/Some-GGUF',

@@ -1,6 +1,7 @@
 /** What somebody typed as a model, read: an entry of the registry, a repository of the hub, an address, a file. */
 import { basename, isAbsolute } from 'node:path'
 import { isSafePath, modelId, repositoryName, revisionName } from './settings.ts'
+import { suggestionFor } from './suggestion.ts'
 import { Trouble } from './trouble.ts'
 
 export type Reference =
@@ -19,6 +20,9 @@ export type Reference =
 /** Hosts that mean the hub, whichever one is set. */
 const HUB = /^(https?:\/\/)?(www\.)?(hf\.co|huggingface\.co)\//i
 
+const WAYS =
+  'npm run models -- list --all shows it. Other models are named hf.co/org/repo:file, by an https address, or by the path of a file (./model.gguf).'
+
 /** Throws a `Trouble` whose sentence says what can be typed. */
 export function referenceOf(typed: string, ids: ReadonlySet<string>): Reference {
   const text = typed.trim()
@@ -26,9 +30,7 @@ export function referenceOf(typed: string, ids: ReadonlySet<string>): Reference 
   if (HUB.test(text)) return hubOf(text.replace(HUB, ''))
   if (/^https?:\/\//i.test(text)) return urlOf(text)
   if (isAbsolute(text) || text.startsWith('./') || text.startsWith('../')) return { type: 'local', path: text }
-  throw new Trouble(
-    `There is no model "${text.slice(0, 80)}" in the registry; npm run models -- list --all shows it. Other models are named hf.co/org/repo:file, by an https address, or by the path of a file (./model.gguf).`,
-  )
+  throw new Trouble(`There is no model "${text.slice(0, 80)}" in the registry. ${suggestionFor(text, ids) ?? WAYS}`)
 }
 
 /** `org/repo`, `org/repo:Q4_K_M`, `org/repo:file.gguf`, `org/repo@revision:…`, and the address of a file's page or download. */

@@ -133,7 +133,7 @@ describe('/admin/local-models', () => {
     const [refused, forced] = [await pull({}), await pull({ force: true })]
 
     expect(list).toMatchObject({
-      registry: [{ id: 'org/tiny', repository: 'org/repo', revision: 'main', fits: false, memoryIsLeast: true, memoryBytes: 587_202_561 }],
+      registry: [{ id: 'org/tiny', repository: 'org/repo', revision: 'main', fits: false, memoryIsLeast: true, memoryBytes: 167_772_161 }],
       memory: { budgetBytes: 1_000_000 },
     })
     expect(refused).toMatchObject({ state: 'failed', say: expect.stringMatching(/^org\/tiny needs at least .*"force": true/) })
