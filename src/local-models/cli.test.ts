@@ -123,7 +123,7 @@ describe('the command', () => {
   })
 
   test('pauses at Ctrl-C, says how to go on, and goes on there by the name in the list', async () => {
-    const hub = await testHub({ 'org/repo/a.gguf': BLOB })
+    const hub = await testHub({ 'org/repo/a.onnx': BLOB })
     const store = await testStore(hub, { download: { connections: 1 } })
     const first = worldOf(store, true)
     let requests = 0
@@ -133,7 +133,7 @@ describe('the command', () => {
       return requests >= 4
     }
 
-    const code = await runModels(['pull', 'hf.co/org/repo:a.gguf', '--kind', 'text'], first.world)
+    const code = await runModels(['pull', 'hf.co/org/repo:a.onnx', '--kind', 'asr'], first.world)
     const list = worldOf(store)
     await runModels(['list'], list.world)
     hub.handle = null
@@ -144,6 +144,15 @@ describe('the command', () => {
     expect(list.out).toMatch(/^a {4}200 kB {2}not through; pull it again to go on\n$/)
     expect(second).toBe(EXIT.ok)
     expect(hub.sent).toBe(BLOB.length)
+  })
+
+  test('fails where what came is no model, and says so', async () => {
+    const hub = await testHub({ 'org/repo/a.gguf': BLOB })
+    const printed = worldOf(await testStore(hub))
+
+    const code = await runModels(['pull', 'hf.co/org/repo:a.gguf', '--kind', 'text'], printed.world)
+
+    expect([code, printed.out]).toEqual([EXIT.failed, expect.stringContaining('But its file cannot be used: it is no GGUF file.\n')])
   })
 
   test('draws how far it is, how fast, and how long it will take', () => {

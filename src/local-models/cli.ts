@@ -152,7 +152,7 @@ function report(id: string, status: PullStatus, { store, out }: CliWorld): numbe
   if (status.say === null && announced < total)
     out.write(`${announced} of its ${total} files were announced with a hash; the others were taken as they came.\n`)
   out.write(`${memoryText(found, store.budgetBytes)}\n`)
-  return EXIT.ok
+  return found.shelved.problem === null ? EXIT.ok : EXIT.failed
 }
 
 function countAnnounced({ shelved: { manifest } }: Installed): { announced: number; total: number } {
@@ -161,7 +161,7 @@ function countAnnounced({ shelved: { manifest } }: Installed): { announced: numb
 }
 
 function memoryText({ model, shelved }: Installed, budgetBytes: number): string {
-  if (shelved.problem !== null) return `It cannot be used: ${shelved.problem}.`
+  if (shelved.problem !== null) return `But ${shelved.problem}.`
   const needs = `It needs ${bytesText(model.memoryBytes)} of memory`
   const context = model.contextTokens === null ? '' : ` with ${model.parallel} × ${model.contextTokens} tokens of context`
   const fits = model.memoryBytes <= budgetBytes ? '; the budget here is' : ', which is more than the budget here of'

@@ -41,10 +41,10 @@ const lettersOf = (name: string): string =>
 function slipsBetween(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > SLIPS) return Number.POSITIVE_INFINITY
   let above = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (const [row, letter] of [...a].entries()) {
+  for (let row = 0; row < a.length; row++) {
     const line = [row + 1]
     for (let at = 0; at < b.length; at++) {
-      const change = (above[at] ?? 0) + (letter === b[at] ? 0 : 1)
+      const change = (above[at] ?? 0) + (a[row] === b[at] ? 0 : 1)
       line.push(Math.min(change, (above[at + 1] ?? 0) + 1, (line[at] ?? 0) + 1))
     }
     above = line
