@@ -1,6 +1,7 @@
 /** Something that computes, local or remote, and what it can do. */
 import type { Finish, Sink } from './call.ts'
 import type { Signal } from './cancel.ts'
+import type { Failure } from './errors.ts'
 import type { PartOf, RequestOf, Runnable } from './modality.ts'
 
 /** `private`: keeps nothing. `anonymized`: a third party that sees the content but never learns who asks. */
@@ -27,10 +28,11 @@ export type Task<Request> = {
 export type Ability<M extends Runnable> = {
   run(task: Task<RequestOf<M>>, sink: Sink<PartOf<M>>): Promise<Finish>
   /**
-   * The wire name of a field of this request that the engine cannot honour for this model, or null. Asked before
-   * `run`, so that another deployment can be taken or the caller told.
+   * The wire name of a field of this request that the engine cannot honour for this model, or the `Failure` that says more than
+   * its name would; null where there is none. Asked before `run`, so that another deployment can be taken or the caller told,
+   * and nothing is held against this one.
    */
-  refuses(request: RequestOf<M>, model: string): string | null
+  refuses(request: RequestOf<M>, model: string): string | Failure | null
 }
 
 export type Abilities = { readonly [M in Runnable]?: Ability<M> }

@@ -21,7 +21,7 @@ const fails =
   () =>
     Promise.reject(failure())
 
-const engineOf = (id: string, run: Run, refuses: string | null = null): Engine => ({
+const engineOf = (id: string, run: Run, refuses: string | Failure | null = null): Engine => ({
   id,
   privacy: 'private',
   lists: false,
@@ -121,6 +121,19 @@ describe('failover', () => {
 
     await expect(go(controller.signal)).rejects.toMatchObject({ internal: 'caller_left' })
     expect(outcomes).toEqual(['a left'])
+  })
+
+  it('tells what an engine says about its refusal rather than the name of a field, and holds it against no engine', async () => {
+    const why = fail('MODEL_OFFLINE', { say: 'install the program', internal: 'no_program' })
+    const one = engineOf('a', works, why)
+    const { go, envelope, outcomes, rooms } = given([one, engineOf('b', works, 'dimensions')])
+
+    for (let time = 0; time < 9; time++) await expect(go()).rejects.toBe(why)
+
+    expect(outcomes).toEqual([])
+    expect(envelope.attempts).toBe(0)
+    expect(rooms.breakers.admits({ engine: 'a', model: 'm', weight: 1, order: 0 })).toBe(true)
+    expect(await codeOf(given([one, engineOf('c', works)]).go())).toBe('ok')
   })
 
   it('passes over an engine that cannot honour a field, and names the field when none can', async () => {

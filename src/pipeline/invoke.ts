@@ -45,7 +45,7 @@ export async function invoke<M extends Runnable>(
 ): Promise<Finish> {
   let delivered = false
   let failure: Failure | null = null
-  let refused: string | null = null
+  let refused: string | Failure | null = null
   const guarded: Sink<PartOf<M>> = (parts) => {
     delivered = true
     return sink(parts)
@@ -54,9 +54,10 @@ export async function invoke<M extends Runnable>(
     const engine = rooms.engines.get(deployment.engine)
     const ability = engine?.abilities[modality]
     if (!engine || !ability) continue
-    const field = ability.refuses(request, deployment.model)
-    if (field !== null) {
-      refused = field
+    const refusal = ability.refuses(request, deployment.model)
+    if (refusal !== null) {
+      // Words that help beat the name of a field.
+      if (!(refused instanceof Failure)) refused = refusal
       continue
     }
     if (!rooms.breakers.admits(deployment)) continue
@@ -105,7 +106,8 @@ function judge(rooms: InvokeRooms, deployment: Deployment, error: unknown, signa
 }
 
 /** Why no deployment was even tried. */
-function nobody(rooms: InvokeRooms, model: Model, refused: string | null): Failure {
+function nobody(rooms: InvokeRooms, model: Model, refused: string | Failure | null): Failure {
+  if (refused instanceof Failure) return refused
   if (refused !== null) return failField(refused, `${model.id} is served by an engine that does not support this field`)
   const waitMs = rooms.breakers.shortestWaitMs(model.deployments)
   if (waitMs !== null) return fail('MODEL_OVERLOADED', { retryAfterMs: waitMs, internal: 'cooling' })
