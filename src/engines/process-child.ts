@@ -38,9 +38,18 @@ export class ChildFailure extends Error {
 
 export type ChildHandler = (call: ChildCall) => Promise<{ readonly value: unknown; readonly bytes?: Uint8Array }>
 
-/** Starts to serve: `open` prepares (loads the model), says what the parent shall know, and gives who handles the calls. */
-export async function serveParent(open: () => Promise<{ readonly info: unknown; readonly handle: ChildHandler }>): Promise<void> {
-  const channel = new Channel()
+export type Opened = {
+  /** What the parent shall know. */
+  readonly info: unknown
+  readonly handle: ChildHandler
+}
+
+/**
+ * Starts to serve: `open` prepares (loads the model) and gives who handles the calls. `close` is called once before the process ends
+ * in good order, in whatever state `open` is, and waited for.
+ */
+export async function serveParent(open: () => Promise<Opened>, close: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+  const channel = new Channel(close)
   try {
     const { info, handle } = await open()
     channel.serve(handle)
@@ -56,15 +65,16 @@ class Channel {
   readonly #calls = new Map<number, AbortController>()
   #waiting: Message[] = []
   #handle: ChildHandler | null = null
+  #closing = false
+  readonly #onClose: () => Promise<void>
 
-  constructor() {
+  constructor(onClose: () => Promise<void>) {
+    this.#onClose = onClose
     const reader = new FrameReader((message, tail) => this.#take(message, tail))
-    const end = (): never => process.exit(0)
+    const end = (): void => this.#end(0)
     this.#socket.on('data', (chunk: Buffer) => reader.feed(chunk))
     this.#socket.on('end', end).on('close', end).on('error', end)
     process.on('SIGTERM', end)
-    // The terminal's Ctrl-C reaches children too; the parent decides when they end.
-    process.on('SIGINT', () => undefined)
   }
 
   serve(handle: ChildHandler): void {
@@ -85,7 +95,14 @@ class Channel {
 
   close(): void {
     this.#flush(null)
-    this.#socket.end(() => process.exit(1))
+    this.#socket.end(() => this.#end(1))
+  }
+
+  #end(code: number): void {
+    if (this.#closing) return
+    this.#closing = true
+    const exit = (): never => process.exit(code)
+    this.#onClose().then(exit, exit)
   }
 
   #flush(tail: Uint8Array | null): void {

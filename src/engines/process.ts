@@ -161,7 +161,7 @@ export class EngineProcess {
       this.#asked = true
       this.#state = 'stopping'
       const child = this.#child
-      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      const limit = setTimeout(() => killWhole(child), STOP_MS)
       child.once('close', () => clearTimeout(limit))
       this.#channel?.end()
       child.kill('SIGTERM')
@@ -184,7 +184,10 @@ export class EngineProcess {
     const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(script), ...args], {
       env: { ...env },
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      // It leads a group of its own: what it starts goes with it, and the terminal's Ctrl-C is for the gateway alone.
+      detached: true,
     })
+    child.once('exit', () => killWhole(child))
     const channel = child.stdio[3]
     if (!(channel instanceof Duplex)) throw new TypeError('the channel is a socket')
     this.#child = child
@@ -296,7 +299,7 @@ export class EngineProcess {
     if (this.#child === null) return
     // Until it is gone nobody gets to use it.
     this.#state = 'stopping'
-    this.#child.kill('SIGKILL')
+    killWhole(this.#child)
   }
 
   #write(messages: readonly Message[], tail: Uint8Array | null): void {
@@ -309,6 +312,16 @@ export class EngineProcess {
 
   #failureOf(reason: unknown, details: unknown): Failure {
     return this.#options.failure(typeof reason === 'string' ? reason : 'defect', details)
+  }
+}
+
+/** The child and whatever it has started. */
+function killWhole({ pid }: ChildProcess): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left of it.
   }
 }
 
