@@ -224,6 +224,8 @@ function encode(meta: Meta): Buffer {
       return Buffer.concat([u32(9), u32(8), u64(meta.value.length), ...meta.value.map(string)])
     case 'i32s':
       return Buffer.concat([u32(9), u32(5), u64(meta.value.length), Buffer.from(new Int32Array(meta.value).buffer)])
+    case 'f32s':
+      return Buffer.concat([u32(9), u32(6), u64(meta.value.length), Buffer.from(new Float32Array(meta.value).buffer)])
   }
 }
 

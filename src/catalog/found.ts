@@ -15,16 +15,16 @@ const CREATED = 1_735_689_600
 /** What an engine may call a model. A name is shown in listings, logs, headers and metrics. */
 const NAME = /^[A-Za-z0-9][\w./:@+-]{0,127}$/
 
-/** Nobody says what it can do, so nothing is refused for it beforehand: the engine itself knows. */
-const CAPABILITIES: WireCapabilities = {
+/** What an engine does not say of a model is not refused for it beforehand: the engine itself knows. */
+const capabilitiesFound = ({ vision = true }: EngineModel): WireCapabilities => ({
   optimizedForCode: false,
   quantization: 'not-available',
   supportsFunctionCalling: true,
   supportsReasoning: true,
   supportsReasoningEffort: true,
   supportsResponseSchema: true,
-  supportsVision: true,
-  supportsMultipleImages: true,
+  supportsVision: vision,
+  supportsMultipleImages: vision,
   supportsAudioInput: false,
   supportsVideoInput: false,
   supportsWebSearch: false,
@@ -32,7 +32,7 @@ const CAPABILITIES: WireCapabilities = {
   supportsLogProbs: true,
   supportsTeeAttestation: false,
   supportsE2EE: false,
-}
+})
 const FREE = { usd: 0, diem: 0 }
 
 /** Those of an engine's models that can be listed at all: well-named, each once, not too many. */
@@ -50,6 +50,7 @@ export function foundModel(id: string, engine: { readonly id: string; readonly p
   if (found.modality === 'tts' || found.modality === 'asr') return foundAudio(id, engine, found.name, found.modality)
   const contextTokens = found.contextTokens ?? CONTEXT_TOKENS
   const text = found.modality !== 'embedding'
+  const capabilities = capabilitiesFound(found)
   return {
     id,
     modality: text ? 'text' : 'embedding',
@@ -58,7 +59,7 @@ export function foundModel(id: string, engine: { readonly id: string; readonly p
     tier: 'XS',
     prices: { base: text ? { inputToken: 0, outputToken: 0 } : { inputToken: 0 } },
     bounds: { contextTokens, maxOutputTokens: text ? contextTokens : 0 },
-    capabilities: text ? capabilitiesOf(CAPABILITIES) : null,
+    capabilities: text ? capabilitiesOf(capabilities) : null,
     defaults: {},
     sunset: null,
     deployments: [{ engine: engine.id, model: found.name, order: 0, weight: 1 }],
@@ -66,7 +67,7 @@ export function foundModel(id: string, engine: { readonly id: string; readonly p
     spec: {
       modelSource: '',
       ...(text
-        ? { availableContextTokens: contextTokens, maxCompletionTokens: contextTokens, capabilities: CAPABILITIES }
+        ? { availableContextTokens: contextTokens, maxCompletionTokens: contextTokens, capabilities }
         : { maxInputTokens: contextTokens }),
       pricing: { input: FREE, output: FREE },
     },

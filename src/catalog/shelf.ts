@@ -258,7 +258,8 @@ function sameModels(a: ReadonlyMap<string, EngineModel> | null, b: ReadonlyMap<s
   if (a === null || b === null || a.size !== b.size) return a === b
   for (const [name, model] of a) {
     const other = b.get(name)
-    if (!other || other.modality !== model.modality || other.contextTokens !== model.contextTokens) return false
+    if (!other || other.modality !== model.modality || other.contextTokens !== model.contextTokens || other.vision !== model.vision)
+      return false
   }
   return true
 }

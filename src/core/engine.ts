@@ -43,6 +43,8 @@ export type EngineModel = {
   /** Null where the engine does not say; text is assumed then. */
   readonly modality: Runnable | null
   readonly contextTokens: number | null
+  /** Whether it takes pictures; left out where the engine does not say. */
+  readonly vision?: boolean
 }
 
 /** What an engine answered when asked whether it is there. */

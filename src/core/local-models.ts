@@ -25,6 +25,12 @@ export type LocalModel = {
   readonly memoryBytes: number
 }
 
+/** The role of the file that turns pictures into what a model reads (llama.cpp's `mmproj`). */
+export const PROJECTOR = 'projector'
+
+/** Whether a model can be shown pictures, by an engine that shows them. */
+export const sees = ({ others }: Pick<LocalModel, 'others'>): boolean => PROJECTOR in others
+
 /** Who has a model loaded, and can be asked to let go of it. */
 export type Tenant = {
   /** Whether a run is at work in it: such a model is not chosen to make room. */

@@ -26,9 +26,14 @@ export class Children {
     return this.#options.models.list().filter(this.#options.takes)
   }
 
+  /** What is installed by this id; null where nothing is. */
+  model(id: string): LocalModel | null {
+    return this.installed().find((one) => one.id === id) ?? null
+  }
+
   /** The model's child. Throws `MODEL_OFFLINE`, with the command that helps, where the model is not installed. */
   of(id: string): Loaded {
-    const model = this.installed().find((one) => one.id === id)
+    const model = this.model(id)
     if (!model) {
       throw fail('MODEL_OFFLINE', {
         say: `The model is not on this machine yet: npm run models -- pull ${id}`,
@@ -66,4 +71,8 @@ export class Children {
 }
 
 const isSame = (a: LocalModel, b: LocalModel): boolean =>
-  a.id === b.id && a.file === b.file && a.contextTokens === b.contextTokens && a.parallel === b.parallel
+  a.id === b.id &&
+  a.file === b.file &&
+  a.contextTokens === b.contextTokens &&
+  a.parallel === b.parallel &&
+  JSON.stringify(a.others) === JSON.stringify(b.others)

@@ -2,7 +2,7 @@
  * One socket of the network door and the requests on it, one after another: opened to a guarded address only, written
  * to in one piece, read in one place, closed when anything about it is in doubt.
  */
-import { connect as connectTcp, isIP } from 'node:net'
+import { connect as connectPlain, isIP } from 'node:net'
 import type { OnReadOpts, Socket } from 'node:net'
 import { atTurnEnd } from '../core/turn.ts'
 import { guardedLookup } from './address-guard.ts'
@@ -23,6 +23,8 @@ export type Target = {
   /** A name or an address, which for IPv6 is without its brackets. */
   readonly host: string
   readonly port: number
+  /** The path of a Unix socket that is connected to instead; null for a network's. */
+  readonly socketPath: string | null
   readonly allowPrivateAddresses: boolean
   readonly connectMs: number
   /** The last TLS session, so that the next connection opens in one round trip less. */
@@ -211,7 +213,7 @@ function write(socket: Socket, head: string, body: string | Buffer | undefined):
 const READING = Buffer.allocUnsafeSlow(READ_BYTES)
 
 function openSocket(target: Target, read: (bytes: Buffer) => void): Socket {
-  const { tls, host, port, allowPrivateAddresses } = target
+  const { tls, host, port, socketPath, allowPrivateAddresses } = target
   const onread: OnReadOpts = {
     // A TLS connection may hand over what it has deciphered while another one is at work.
     buffer: tls ? Buffer.allocUnsafeSlow(READ_BYTES) : READING,
@@ -222,8 +224,9 @@ function openSocket(target: Target, read: (bytes: Buffer) => void): Socket {
       return true
     },
   }
+  if (socketPath !== null) return connectPlain({ path: socketPath, onread })
   const options = { host, port, lookup: guardedLookup(allowPrivateAddresses), onread, autoSelectFamily: true }
-  if (!tls) return connectTcp(options)
+  if (!tls) return connectPlain(options)
   // Loaded when an upstream wants it: it is ten megabytes of memory.
   const socket = process.getBuiltinModule('node:tls').connect({
     ...options,

@@ -16,6 +16,8 @@ const CONNECT_MS = 10_000
 export type SocketOptions = {
   /** Whether the upstream may be in this machine or its network. */
   readonly allowPrivateAddresses: boolean
+  /** A Unix socket that all connections go to, whatever the base URL says; that has to be plain http. */
+  readonly socketPath?: string
   readonly maxConnections?: number
   /** Milliseconds until a connection is open: the look-up of the name and the TLS handshake included. */
   readonly connectMs?: number
@@ -34,13 +36,14 @@ export class Sockets implements Keeper {
   readonly #all = new Set<Connection>()
   #closed = false
 
-  constructor({ protocol, hostname, port }: URL, { allowPrivateAddresses, maxConnections, connectMs }: SocketOptions) {
+  constructor({ protocol, hostname, port }: URL, { allowPrivateAddresses, socketPath, maxConnections, connectMs }: SocketOptions) {
     const tls = protocol === 'https:'
     this.#limit = maxConnections ?? CONNECTIONS
     this.#target = {
       tls,
       host: hostname.startsWith('[') ? hostname.slice(1, -1) : hostname,
       port: port === '' ? (tls ? 443 : 80) : Number(port),
+      socketPath: socketPath ?? null,
       allowPrivateAddresses,
       connectMs: connectMs ?? CONNECT_MS,
       session: null,

@@ -42,6 +42,8 @@ export type Opened = {
   /** What the parent shall know. */
   readonly info: unknown
   readonly handle: ChildHandler
+  /** Resolves where the child can do nothing more: it ends then, as if it had crashed. */
+  readonly ended?: Promise<void>
 }
 
 /**
@@ -51,9 +53,10 @@ export type Opened = {
 export async function serveParent(open: () => Promise<Opened>, close: () => Promise<void> = () => Promise.resolve()): Promise<void> {
   const channel = new Channel(close)
   try {
-    const { info, handle } = await open()
+    const { info, handle, ended } = await open()
     channel.serve(handle)
     channel.send(['ready', 0, info])
+    void ended?.then(() => channel.close())
   } catch (error) {
     channel.fail(0, error)
     channel.close()

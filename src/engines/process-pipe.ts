@@ -3,7 +3,7 @@
  * environment and no files; what it says goes nowhere. It lives as long as one piece of work.
  */
 import { spawn } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Signal } from '../core/cancel.ts'
 import { Failure, callerLeft, fail } from '../core/errors.ts'
@@ -25,15 +25,19 @@ export type Pipe = {
 /** The path of a program where one is on this PATH; null where none is. */
 export function programOn(path: string | undefined, name: string): string | null {
   for (const folder of (path ?? '').split(delimiter)) {
-    if (folder === '') continue
-    try {
-      accessSync(join(folder, name), constants.X_OK)
-      return join(folder, name)
-    } catch {
-      // Not here.
-    }
+    if (folder !== '' && isProgram(join(folder, name))) return join(folder, name)
   }
   return null
+}
+
+/** Whether this user may start what is there. */
+export function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
 }
 
 /** Starts the program. Aborting the signal ends it; calls then reject with the reason. `internal` says in the log what failed. */

@@ -81,6 +81,13 @@ describe('an upstream that refuses', () => {
 })
 
 describe('an error within a successful answer', () => {
+  test('about the context says the numbers where the server does, and nothing else of it', () => {
+    const error = { type: 'exceed_context_size_error', message: SECRET, n_prompt_tokens: 900, n_ctx: 512 }
+
+    expect(errorInBody(error).message).toBe('The request has 900 tokens; the model takes 512')
+    expect(errorInBody({ ...error, n_ctx: SECRET }).message).not.toContain(SECRET)
+  })
+
   test.each([
     [{ code: 429 }, 'MODEL_OVERLOADED'],
     [{ code: '503' }, 'MODEL_AT_CAPACITY'],

@@ -105,7 +105,7 @@ function failureOf(status: number, said: Readonly<Record<string, unknown>> | nul
   const internal = `upstream_${status}`
   if (status !== 429 && status !== 401 && said) {
     if (isPolicy(status, said)) return fail('CONTENT_POLICY_VIOLATION', { internal })
-    if (isContext(status, said)) return fail('TOO_MANY_TOKENS', { internal })
+    if (isContext(status, said)) return fail('TOO_MANY_TOKENS', { ...contextNumbers(said), internal })
   }
   if (status === 401 || status === 403) return fail('MODEL_OFFLINE', { internal: 'upstream_auth' })
   if (status === 402) return fail('MODEL_OFFLINE', { internal: 'upstream_payment' })
@@ -127,6 +127,12 @@ function isContext(status: number, said: Readonly<Record<string, unknown>>): boo
   if (typeof message !== 'string') return false
   const lower = message.slice(0, 1024).toLowerCase()
   return CONTEXT_PHRASES.some((phrase) => lower.includes(phrase))
+}
+
+/** llama.cpp says how many tokens there are and how many there may be. */
+function contextNumbers({ n_prompt_tokens: asked, n_ctx: limit }: Readonly<Record<string, unknown>>): { readonly say?: string } {
+  if (!Number.isSafeInteger(asked) || !Number.isSafeInteger(limit)) return {}
+  return { say: `The request has ${Number(asked)} tokens; the model takes ${Number(limit)}` }
 }
 
 function isPolicy(status: number, said: Readonly<Record<string, unknown>>): boolean {

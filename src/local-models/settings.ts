@@ -114,10 +114,19 @@ const memoryBounds = z.strictObject({
 
 export type MemoryBounds = z.infer<typeof memoryBounds>
 
+/** What llama.cpp's own program runs where it is installed; the engine's library runs the others. */
+const llamaServer = z.strictObject({
+  /** The models that see, all that chat, or none. */
+  runs: z.enum(['vision', 'text', 'none']).default('vision'),
+  /** Unlike that, by model. */
+  models: z.record(modelId, z.boolean()).default({}),
+})
+
 export const localModelsFile = z.strictObject({
   hub: z.url({ protocol: /^https?$/ }).default('https://huggingface.co'),
   download: downloadBounds.default(() => downloadBounds.parse({})),
   memory: memoryBounds.default(() => memoryBounds.parse({})),
+  llamaServer: llamaServer.default(() => llamaServer.parse({})),
   models: z
     .array(
       registryEntry

@@ -25,6 +25,7 @@ export const VARIABLES: readonly { readonly name: string; readonly takes: string
   { name: 'RIALTO_FACILITATOR_TOKEN', takes: 'the bearer token for the x402 facilitator; default: none' },
   { name: 'HF_TOKEN', takes: 'a token of the hub that models are downloaded from, for those that want one; default: none' },
   { name: 'HF_ENDPOINT', takes: 'the http(s) address of that hub; default https://huggingface.co' },
+  { name: 'RIALTO_LLAMA_SERVER', takes: 'the path of llama.cpp’s program llama-server; default: the one on the PATH' },
   { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', takes: 'the http(s) address of an OpenTelemetry collector; default: no traces' },
 ]
 
@@ -45,6 +46,8 @@ export type Settings = {
   /** Of the hub that models come from; null for what local-models.json says, and for none. */
   readonly hub: string | null
   readonly hubToken: string | null
+  /** Absolute path of llama.cpp's own program; null for the one on the PATH. */
+  readonly llamaServer: string | null
 }
 
 /** Reads Rialto's own variables; throws a `StartError` with one sentence that names the variable and what it takes. */
@@ -57,9 +60,9 @@ export function settingsOf(env: Environment): Settings {
   return {
     port: portOf(text('PORT')),
     host: hostOf(text('HOST')),
-    home: folderOf(text('RIALTO_HOME') ?? join(homedir(), '.rialto')),
+    home: pathOf(text('RIALTO_HOME') ?? join(homedir(), '.rialto')),
     adminKey: keyOf(text('RIALTO_ADMIN_KEY')),
-    overlay: mapped(text('RIALTO_CONFIG'), folderOf),
+    overlay: mapped(text('RIALTO_CONFIG'), pathOf),
     otlpEndpoint: url('OTEL_EXPORTER_OTLP_ENDPOINT'),
     publicUrl: url('RIALTO_PUBLIC_URL'),
     stripe: stripeOf(text('STRIPE_SECRET_KEY'), text('STRIPE_WEBHOOK_SECRET'), url('RIALTO_STRIPE_URL')),
@@ -68,6 +71,7 @@ export function settingsOf(env: Environment): Settings {
     facilitatorToken: text('RIALTO_FACILITATOR_TOKEN'),
     hub: url('HF_ENDPOINT'),
     hubToken: text('HF_TOKEN'),
+    llamaServer: mapped(text('RIALTO_LLAMA_SERVER'), pathOf),
   }
 }
 
@@ -116,7 +120,7 @@ function keyOf(value: string | null): string | null {
   return value
 }
 
-function folderOf(value: string): string {
+function pathOf(value: string): string {
   const expanded = value === '~' || value.startsWith('~/') ? join(homedir(), value.slice(1)) : value
   return isAbsolute(expanded) ? expanded : resolve(expanded)
 }

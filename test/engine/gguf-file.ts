@@ -7,10 +7,19 @@ export type Meta =
   | { readonly kind: 'bool'; readonly value: boolean }
   | { readonly kind: 'string'; readonly value: string }
   | { readonly kind: 'strings'; readonly value: readonly string[] }
-  | { readonly kind: 'i32s'; readonly value: readonly number[] }
+  | { readonly kind: 'i32s' | 'f32s'; readonly value: readonly number[] }
 
-/** A matrix of `rows` rows of `columns` values, row by row: it maps vectors of `columns` to vectors of `rows`. */
-export type Tensor = { readonly name: string; readonly rows: number; readonly columns: number; readonly values: Float32Array }
+/**
+ * A matrix of `rows` rows of `columns` values, row by row: it maps vectors of `columns` to vectors of `rows`. `shape` says otherwise
+ * where the engine wants more than two dimensions, the one that changes fastest first.
+ */
+export type Tensor = {
+  readonly name: string
+  readonly rows: number
+  readonly columns: number
+  readonly values: Float32Array
+  readonly shape?: readonly number[]
+}
 
 const ALIGNMENT = 32
 const FILE_VERSION = 3
@@ -27,7 +36,7 @@ export async function writeGguf(path: string, meta: Readonly<Record<string, Meta
   let offset = 0
   for (const tensor of tensors) {
     // One-dimensional where there is one row: that is how the engine wants the weights of a norm.
-    const shape = tensor.rows === 1 ? [tensor.columns] : [tensor.columns, tensor.rows]
+    const shape = tensor.shape ?? (tensor.rows === 1 ? [tensor.columns] : [tensor.columns, tensor.rows])
     head.push(text(tensor.name), u32(shape.length), ...shape.map(u64), u32(TENSOR_F32), u64(offset))
     const bytes = Buffer.from(tensor.values.buffer, tensor.values.byteOffset, tensor.values.byteLength)
     data.push(bytes, padding(bytes.length))
@@ -52,6 +61,8 @@ function encode(meta: Meta): Buffer {
       return Buffer.concat([u32(TYPE.array), u32(TYPE.string), u64(meta.value.length), ...meta.value.map(text)])
     case 'i32s':
       return Buffer.concat([u32(TYPE.array), u32(TYPE.i32), u64(meta.value.length), ...meta.value.map(u32)])
+    case 'f32s':
+      return Buffer.concat([u32(TYPE.array), u32(TYPE.f32), u64(meta.value.length), ...meta.value.map(f32)])
   }
 }
 

@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { programOn } from '../../src/engines/process-pipe.ts'
 import type { Report } from './llama-child.ts'
 import { CONTEXT_TOKENS, writeTinyChatModel, writeTinyEmbeddingModel } from './tiny-gguf.ts'
 
@@ -32,6 +33,16 @@ export type LlamaServer = {
   chatEnded(count: number): Promise<Ended>
   stop(): Promise<void>
 }
+
+/**
+ * llama.cpp's own server, for the tests that want the true one: where `RIALTO_LLAMA_SERVER` says, or on the PATH. No package brings it, so
+ * where it is not, those tests skip.
+ */
+export const PROGRAM: string | null = process.env['RIALTO_LLAMA_SERVER'] ?? programOn(process.env['PATH'], 'llama-server')
+
+/** Why it is not tested with, or null where it is. */
+export const whyNoProgram = (): string | null =>
+  PROGRAM === null ? "llama.cpp's own llama-server is neither on the PATH nor named by RIALTO_LLAMA_SERVER" : null
 
 /** Why there is no engine for this machine, or null where there is one. Not asked of what is installed: that must be. */
 export function whyNoEngine(): string | null {

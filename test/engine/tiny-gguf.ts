@@ -48,12 +48,24 @@ const CHAT_TEMPLATE =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
-export async function writeTinyChatModel(path: string): Promise<void> {
-  const topics: readonly Topic[] = Object.values(TOPICS)
-  const vocabulary = learnVocabulary([
-    ...topics.flatMap(({ words, says }) => [...words, ...words.map((word) => ` ${word}`), says, ' ' + says]),
+const CHAT_TOPICS: readonly Topic[] = Object.values(TOPICS)
+
+const chatVocabulary = (): Vocabulary =>
+  learnVocabulary([
+    ...CHAT_TOPICS.flatMap(({ words, says }) => [...words, ...words.map((word) => ` ${word}`), says, ' ' + says]),
     'system\nuser\nassistant\n',
   ])
+
+/** Where in the chat model's vectors a word of its vocabulary is: whatever puts a number there has said that word. */
+export function dimensionOf(word: string): number {
+  const [id] = chatVocabulary().idsOf(word)
+  if (id === undefined) throw new Error(`not a word of the model: ${word}`)
+  return id
+}
+
+export async function writeTinyChatModel(path: string): Promise<void> {
+  const topics = CHAT_TOPICS
+  const vocabulary = chatVocabulary()
   const topicDimension = (index: number): number => vocabulary.tokens.length + index
   if (topicDimension(topics.length) > DIMENSIONS) throw new Error('the vocabulary outgrew the model')
 

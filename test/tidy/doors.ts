@@ -45,7 +45,10 @@ const MODULES: readonly (readonly [RegExp, Place])[] = [
   [/^(node:)?http$/, { allowed: /^src\/http\//, why: 'the only server is src/http' }],
   [
     /^(node:)?(child_process|worker_threads|cluster)$/,
-    { allowed: /^src\/engines\/process(-pipe)?\.ts$/, why: 'the only spawners are src/engines/process.ts and process-pipe.ts' },
+    {
+      allowed: /^src\/engines\/process(-pipe|-server)?\.ts$/,
+      why: 'the only spawners are src/engines/process.ts, process-pipe.ts and process-server.ts',
+    },
   ],
   [/^(node:sqlite|kysely|kysely\/.*|pg)$/, { allowed: /^src\/store\//, why: 'the database is for src/store' }],
   [/^(prom-client|@opentelemetry\/.*)$/, { allowed: /^src\/telemetry\//, why: 'metrics and traces are for src/telemetry' }],

@@ -4,6 +4,7 @@ import type { Effort, Message, Tool } from '../../core/modalities/text.ts'
 import { partsOf } from '../../core/modalities/text.ts'
 import { isFields, listIn, readFields } from '../fields.ts'
 import { ChildFailure } from '../process-child.ts'
+import { withTools } from './child-told-tools.ts'
 import { forcedOpening, styleOf } from './style.ts'
 import type { Style } from './style.ts'
 
@@ -58,7 +59,8 @@ export class Prompter {
   #messages({ messages, tools }: PromptRequest): Plain[] {
     const plain = messages.map(plainOf)
     if (tools.length === 0 && !plain.some(({ role, tool_calls }) => role === 'tool' || tool_calls !== undefined)) return plain
-    return this.style.nativeTools ? plain : withTools(plain, tools)
+    // Texts stay texts.
+    return this.style.nativeTools ? plain : (withTools(plain, tools) as Plain[])
   }
 
   /** A template may refuse what it was not made for; most of it is said otherwise then. */
@@ -110,31 +112,6 @@ function callOf(call: unknown): unknown {
   if (!isFields(call) || !isFields(call['function'])) return call
   const { arguments: args } = call['function']
   return { ...call, function: { ...call['function'], arguments: typeof args === 'string' ? (readFields(args) ?? {}) : args } }
-}
-
-/** Tells a model of its tools whose template does not, in the words that most families know. */
-function withTools(messages: readonly Plain[], tools: readonly Tool[]): Plain[] {
-  const out: Plain[] = []
-  for (const { tool_calls: calls, ...message } of messages) {
-    const said = listIn(calls).map((call) => `<tool_call>\n${JSON.stringify(isFields(call) ? call['function'] : call)}\n</tool_call>`)
-    if (message.role === 'tool') out.push({ role: 'user', content: `<tool_response>\n${message.content}\n</tool_response>` })
-    else out.push({ ...message, content: [message.content, ...said].filter((text) => text !== '').join('\n') })
-  }
-  if (tools.length === 0) return out
-  const list = tools.map(({ type, function: { name, description, parameters } }) =>
-    JSON.stringify({ type, function: { name, description, parameters } }),
-  )
-  const words = `You may call one or more functions to assist with the user's query. They are given as JSON:
-<tools>
-${list.join('\n')}
-</tools>
-For each call write its name and arguments as JSON between tags, and nothing else:
-<tool_call>
-{"name": "a name", "arguments": {"a parameter": "its value"}}
-</tool_call>`
-  const [first, ...others] = out
-  if (first?.role === 'system') return [{ ...first, content: `${first.content}\n\n${words}` }, ...others]
-  return [{ role: 'system', content: words }, ...out]
 }
 
 /** User and assistant in turns, beginning with the user; what the system says stands before what the user says first. */

@@ -37,7 +37,12 @@ export class Writer implements Answer {
   }
 
   score({ text, probability, top }: { text: string; probability: number; top: readonly (readonly [string, number])[] }): void {
-    this.#scores.push({ ...entry(text, probability), top_logprobs: top.map(([other, its]) => entry(other, its)) })
+    this.scored({ ...entry(text, probability), top_logprobs: top.map(([other, its]) => entry(other, its)) })
+  }
+
+  /** The same, where somebody else has worked it out. */
+  scored(score: TokenLogprob): void {
+    this.#scores.push(score)
   }
 
   /** All of it where it was not streamed: what belongs together in one piece. */

@@ -1,13 +1,22 @@
-/** What the reasons of the llama child mean to a caller. Its own words never get here, only one of ours and numbers. */
-import { fail, failField } from '../../core/errors.ts'
+/** What the reasons of the llama children mean to a caller. A library's own words never get here, only ours and numbers. */
+import { ERRORS, type ErrorCode, fail, failField } from '../../core/errors.ts'
 import type { Failure } from '../../core/errors.ts'
-import { isFields } from '../fields.ts'
+import { type Fields, isFields } from '../fields.ts'
 
 export function childFailure(reason: string, details: unknown): Failure {
   const number = (name: string): number => (isFields(details) && typeof details[name] === 'number' ? details[name] : 0)
   switch (reason) {
     case 'no_library':
       return fail('MODEL_OFFLINE', { say: 'The local engine is not installed for this system', internal: 'llama_no_library' })
+    case 'no_server':
+      return fail('MODEL_OFFLINE', { say: "llama.cpp's program llama-server cannot be started", internal: 'llama_no_server' })
+    case 'server_ended':
+      return fail('MODEL_OFFLINE', {
+        say: 'llama-server ended before the model was loaded: its files cannot be read, there is not enough memory, or the program is too old',
+        internal: 'llama_server_ended',
+      })
+    case 'failed':
+      return failed(isFields(details) ? details : {})
     case 'bad_file':
       return fail('MODEL_OFFLINE', { say: "The model's file cannot be read", internal: 'llama_bad_file' })
     case 'no_memory':
@@ -34,3 +43,14 @@ export function childFailure(reason: string, details: unknown): Failure {
       return fail('INFERENCE_FAILED', { internal: 'llama_defect' })
   }
 }
+
+/** What the dialect made of a refusal, which is ours already: a child loads the same code as the gateway. */
+function failed({ code, say, internal, retryAfterMs }: Fields): Failure {
+  return fail(isCode(code) ? code : 'INFERENCE_FAILED', {
+    ...(typeof say === 'string' && { say }),
+    ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
+    internal: typeof internal === 'string' ? internal : 'llama_defect',
+  })
+}
+
+const isCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERRORS, code)

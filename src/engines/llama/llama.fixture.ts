@@ -68,6 +68,6 @@ export async function makeEngine(files: Files): Promise<{ engine: LlamaEngine; m
   const models = new ModelsFixture()
   await models.add('tiny-chat', 'text', files.chat)
   await models.add('tiny-embedding', 'embedding', files.embedding)
-  const engine = new LlamaEngine({ id: 'llama', models, env: bareEnvironment(process.env), threads: 1, gpu: false })
+  const engine = new LlamaEngine({ id: 'llama', models, env: bareEnvironment(process.env), threads: 1, gpu: false, server: null })
   return { engine, models }
 }

@@ -5,6 +5,7 @@ import { whyNoEngine } from '../../../test/engine/llama-server.ts'
 import { TOPICS } from '../../../test/engine/tiny-gguf.ts'
 import type { Finish } from '../../core/call.ts'
 import type { Engine } from '../../core/engine.ts'
+import type { Failure } from '../../core/errors.ts'
 import type { TextPart, TextRequest, Tool } from '../../core/modalities/text.ts'
 import { describeEngine } from '../conformance.ts'
 import { fits } from '../sandbox/schema-check.ts'
@@ -305,10 +306,10 @@ describe.skipIf(none !== null)(title('what goes wrong'), () => {
   })
 
   test('fields that it cannot honour are refused by name', () => {
-    const refused = (different: Partial<TextRequest>): string | null | undefined =>
+    const refused = (different: Partial<TextRequest>): string | Failure | null | undefined =>
       engine.abilities.text?.refuses({ ...PLAIN, ...different }, 'tiny-chat')
 
-    expect(refused({ media: 1 })).toBe('messages')
+    expect(refused({ media: 1 })).toMatchObject({ code: 'INVALID_REQUEST', message: expect.stringContaining('tiny-chat has no projector') })
     expect(refused({ sampling: { min_temp: 1 } })).toBe('min_temp')
     expect(refused({ logprobs: 1, format: { type: 'json_object' } })).toBe('logprobs')
     expect(refused({ toolChoice: 'required' })).toBe('tool_choice')

@@ -1,14 +1,17 @@
 /**
- * The llama engine: open-weight models on this machine, each in a child of its own. Nothing of the library is loaded here.
+ * The llama engine: open-weight models on this machine, each in a child of its own: by node-llama-cpp, or by llama.cpp's own server
+ * where that is there and wanted. Nothing of either is loaded here.
  * Which model files there are and which of them may be in memory is for the store of models to say (`core/local-models.ts`).
  */
 import type { Abilities, Engine, EngineModel, Reach } from '../../core/engine.ts'
-import type { LocalModel, LocalModels } from '../../core/local-models.ts'
+import { type LocalModel, type LocalModels, PROJECTOR, sees } from '../../core/local-models.ts'
 import { Children } from '../children.ts'
 import { embeddingAbility } from './embedding.ts'
 import { childFailure } from './failure.ts'
+import type { Loaded } from '../loaded.ts'
+import type { Run } from './refusal.ts'
 import { textAbility } from './text.ts'
-import type { ChildStart } from './wire.ts'
+import type { ChildStart, ServerStart } from './wire.ts'
 
 /** Runs that may wait per run that is computed. */
 const WAITING_PER_SLOT = 16
@@ -22,6 +25,17 @@ export type LlamaOptions = {
   /** `os.availableParallelism()` is right for a machine that does nothing else. */
   readonly threads: number
   readonly gpu: boolean
+  /** llama.cpp's own server; null where there is none. */
+  readonly server: Server | null
+}
+
+export type Server = {
+  /** Absolute path of the program. */
+  readonly program: string
+  /** What its child runs: see `child-server.ts`. */
+  readonly script: URL
+  /** Which text models it runs. Those without a projector may be run by either way, those with one see by this way only. */
+  readonly runs: (model: LocalModel) => boolean
 }
 
 export class LlamaEngine implements Engine {
@@ -31,21 +45,28 @@ export class LlamaEngine implements Engine {
   readonly abilities: Abilities
   readonly #children: Children
 
-  constructor({ id, models, env, threads, gpu }: LlamaOptions) {
+  constructor({ id, models, env, threads, gpu, server }: LlamaOptions) {
     this.id = id
+    const serverOf = (model: LocalModel): Server | null => (model.modality === 'text' && server?.runs(model) ? server : null)
     const children = new Children({
       models,
       takes: ({ modality }) => modality === 'text' || modality === 'embedding',
-      plan: (model) => ({
-        script: new URL('./child.ts', import.meta.url),
-        env,
-        failure: childFailure,
-        start: startOf(model, threads, gpu),
-        waitingPerSlot: WAITING_PER_SLOT,
-      }),
+      plan(model) {
+        const start = startOf(model, threads, gpu)
+        const by = serverOf(model)
+        const common = { env, failure: childFailure, waitingPerSlot: WAITING_PER_SLOT }
+        if (by === null) return { ...common, script: new URL('./child.ts', import.meta.url), start }
+        return { ...common, script: by.script, start: serverStartOf(model, start, by.program, env) }
+      },
     })
     this.#children = children
-    this.abilities = { text: textAbility((model) => children.of(model)), embedding: embeddingAbility((model) => children.of(model)) }
+    const loaded = (model: string): Loaded => children.of(model)
+    const runOf = (id: string): Run => {
+      const model = children.model(id)
+      const by = model !== null && serverOf(model) !== null ? 'server' : 'library'
+      return { model: id, by, sees: model !== null && sees(model) }
+    }
+    this.abilities = { text: textAbility(loaded, runOf), embedding: embeddingAbility(loaded) }
   }
 
   async probe(): Promise<Reach> {
@@ -76,8 +97,18 @@ const startOf = ({ file, modality, contextTokens, parallel }: LocalModel, thread
   gpu,
 })
 
-const listed = ({ id, modality, contextTokens }: LocalModel): EngineModel => ({
-  name: id,
-  modality: modality === 'embedding' ? 'embedding' : 'text',
-  contextTokens,
+function serverStartOf(
+  { others }: LocalModel,
+  { modality: _text, ...start }: ChildStart,
+  program: string,
+  env: Readonly<Record<string, string>>,
+): ServerStart {
+  return { ...start, program, projector: others[PROJECTOR] ?? null, env }
+}
+
+const listed = (model: LocalModel): EngineModel => ({
+  name: model.id,
+  modality: model.modality === 'embedding' ? 'embedding' : 'text',
+  contextTokens: model.contextTokens,
+  vision: sees(model),
 })

@@ -25,7 +25,7 @@ describe.skipIf(none !== null)(none === null ? 'with the store of models' : `wit
     const budgetBytes = Math.ceil((roomy.list()[0]?.memoryBytes ?? 0) * 1.5)
     const store = await testStore(null, { memory: { ...shape, budgetBytes } })
     for (const id of ['a', 'b']) await pulled(store, files.chat, id)
-    const engine = new LlamaEngine({ id: 'local', models: store, env: {}, threads: 1, gpu: false })
+    const engine = new LlamaEngine({ id: 'local', models: store, env: {}, threads: 1, gpu: false, server: null })
 
     const said: string[] = []
     for (const id of ['a', 'b', 'a', 'b']) {

@@ -7,37 +7,18 @@ import { escaped } from '../../core/modalities/text.ts'
 import type { Choice, TextPart, TextRequest } from '../../core/modalities/text.ts'
 import { isFields, listIn } from '../fields.ts'
 import { Feed } from './feed.ts'
-import { forcedTools, schemaProblem } from './grammar.ts'
+import { type Run, refusalOf } from './refusal.ts'
 import type { Loaded } from '../loaded.ts'
 import type { ChatBody, ChatEnd, Piece } from './wire.ts'
 
-const MOST_CHOICES = 128
-const MOST_ALTERNATIVES = 20
-
-/** `loaded` gives the model's child, or throws a `Failure` where there is no such model. */
-export const textAbility = (loaded: (model: string) => Loaded): Ability<'text'> => ({
-  refuses: refusedField,
+/** `loaded` gives the model's child, or throws a `Failure` where there is no such model; `runOf` says how the model is run. */
+export const textAbility = (loaded: (model: string) => Loaded, runOf: (model: string) => Run): Ability<'text'> => ({
+  refuses: (request, model) => refusalOf(request, runOf(model)),
 
   async run(task, sink) {
     return runChoices(task, loaded(task.model), sink)
   },
 })
-
-function refusedField(request: TextRequest): string | null {
-  const { choices, logprobs, sampling, toolChoice, tools } = request
-  if (choices > MOST_CHOICES) return 'n'
-  if (request.media > 0) return 'messages'
-  if (sampling.min_temp !== undefined) return 'min_temp'
-  if (sampling.max_temp !== undefined) return 'max_temp'
-  if (request.verbosity !== null) return 'verbosity'
-  if (request.reasoningSummary !== null) return 'reasoning.summary'
-  const forces = toolChoice === 'required' || (typeof toolChoice === 'object' && toolChoice !== null)
-  if (forces && forcedTools({ tools, toolChoice }).length === 0) return 'tool_choice'
-  if (logprobs !== null && logprobs > MOST_ALTERNATIVES) return 'top_logprobs'
-  // The library scores tokens before a grammar takes most of them away, or chooses by the grammar, not both.
-  if (logprobs !== null && (forces || request.format !== null)) return 'logprobs'
-  return schemaProblem(request)
-}
 
 async function runChoices(task: Task<TextRequest>, model: Loaded, sink: Sink<TextPart>): Promise<Finish> {
   const { request, firstByteMs, stallMs } = task

@@ -1,4 +1,4 @@
-/** What the gateway and the llama child say to each other. */
+/** What the gateway and the llama children say to each other. */
 import type { TextRequest } from '../../core/modalities/text.ts'
 
 /** What the child is started with, as JSON in its only argument. */
@@ -10,6 +10,16 @@ export type ChildStart = {
   readonly threads: number
   /** Without one, or where it cannot be used, the CPU computes. */
   readonly gpu: boolean
+}
+
+/** What the child of llama.cpp's own server is started with. It only chats. */
+export type ServerStart = Omit<ChildStart, 'modality'> & {
+  /** Absolute path of the program. */
+  readonly program: string
+  /** What turns pictures into tokens; null for a model that does not see. */
+  readonly projector: string | null
+  /** What the program gets to see of the environment. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 /** One choice of a chat: the method `chat`. */
