@@ -36,6 +36,8 @@ const USAGE = `Usage: npm run models -- <command>
   pull <model>     downloads a model, or goes on where an earlier download stopped
       --as <id>      calls it so; a model of the catalogue is served from here when it has its id
       --kind <kind>  text, embedding, tts or asr, where neither the registry nor the file says
+      --projector <file>  what turns pictures into what the model reads (mmproj), where its repository on the hub has none:
+                     named as a model is
       --copy         copies a file of this machine instead of linking to it
       --force        downloads also what is too large for the memory of this machine
   list             models that are here, and downloads that are not through; --json
@@ -78,6 +80,7 @@ class UsageError extends Error {}
 type Values = {
   readonly as?: string | undefined
   readonly kind?: string | undefined
+  readonly projector?: string | undefined
   readonly copy?: boolean | undefined
   readonly force?: boolean | undefined
 }
@@ -90,6 +93,7 @@ function parsed(args: readonly string[]) {
       options: {
         as: { type: 'string' },
         kind: { type: 'string' },
+        projector: { type: 'string' },
         copy: { type: 'boolean' },
         force: { type: 'boolean' },
         all: { type: 'boolean' },
@@ -105,11 +109,11 @@ function parsed(args: readonly string[]) {
 async function pull(typed: string, values: Values, world: CliWorld): Promise<number> {
   const { store, err, signal } = world
   await store.look()
-  const { as, kind, copy = false, force = false } = values
+  const { as, kind, projector, copy = false, force = false } = values
   const modality = kindOf(kind)
   // What the list shows as not through is called by the name that it has there.
   const begun = as === undefined ? await store.pulls.resume(typed, force) : null
-  const download = begun ?? store.pulls.begin({ typed, id: as ?? null, modality, how: copy ? 'copy' : 'link', force })
+  const download = begun ?? store.pulls.begin({ typed, projector, id: as ?? null, modality, how: copy ? 'copy' : 'link', force })
   const stop = (): void => void download.stop('paused')
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
@@ -132,10 +136,11 @@ async function pull(typed: string, values: Values, world: CliWorld): Promise<num
 }
 
 /** As it can be typed again, in any shell. */
-function commandOf(typed: string, { as, kind, copy, force }: Values): string {
+function commandOf(typed: string, { as, kind, projector, copy, force }: Values): string {
   const options = [
     as === undefined ? [] : ['--as', as],
     kind === undefined ? [] : ['--kind', kind],
+    projector === undefined ? [] : ['--projector', projector],
     copy ? '--copy' : [],
     force ? '--force' : [],
   ]

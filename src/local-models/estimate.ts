@@ -17,6 +17,9 @@ const PROCESS_BYTES = 160 * 1024 * 1024
 /** An audio model's weights are in memory as they are on disk; what it computes with is about as much again for the largest inputs. */
 const AUDIO_FACTOR = 1.6
 
+/** What pictures are worked on with, beside the projector's weights: about as much again, and something for the smallest. */
+const PICTURE_BYTES = 256 * 1024 * 1024
+
 export type Shape = { readonly contextTokens: number; readonly parallel: number }
 export type Estimate = {
   readonly weightsBytes: number
@@ -34,12 +37,14 @@ export type Costs = {
   readonly bufferBytes: number
 }
 
-export function costsOf(header: GgufHeader): Costs {
+/** `projectorBytes` is the size of the file that turns pictures into tokens, 0 where there is none. */
+export function costsOf(header: GgufHeader, projectorBytes: number): Costs {
   const widest = Math.max(header.feedForwardLength, header.embeddingLength * 4)
+  const pictureBytes = projectorBytes === 0 ? 0 : projectorBytes + PICTURE_BYTES
   return {
     contextTokens: header.contextTokens,
     cacheBytesPerToken: header.kvHeads * (header.keyLength + header.valueLength) * CACHED_BYTES,
-    bufferBytes: BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES,
+    bufferBytes: BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES + pictureBytes,
   }
 }
 

@@ -26,6 +26,7 @@ async function read(bytes: Buffer): Promise<GgufHeader> {
   return readGgufHeader(path)
 }
 
+
 describe('the header of a GGUF file', () => {
   test('says what a chat model will take, and that it is none of embeddings', async () => {
     const path = join(await testFolder(), 'chat.gguf')
@@ -133,7 +134,7 @@ describe('the estimate', () => {
   }
 
   test('counts the weights, two bytes for each number of the cache, and what it takes to compute', () => {
-    const { weightsBytes, cacheBytes, overheadBytes, totalBytes } = estimateOf(costsOf(header), 2_500_000_000, {
+    const { weightsBytes, cacheBytes, overheadBytes, totalBytes } = estimateOf(costsOf(header, 0), 2_500_000_000, {
       contextTokens: 8192,
       parallel: 1,
     })
@@ -145,12 +146,21 @@ describe('the estimate', () => {
 
   test('gives up runs at once to fit a budget, and never context', () => {
     const wished = { contextTokens: 8192, parallel: 8 }
-    const roomy = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 20_000_000_000)
-    const tight = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 5_000_000_000)
-    const hopeless = shapeOf(costsOf(header), 2_500_000_000, 'text', wished, 1_000_000_000)
+    const roomy = shapeOf(costsOf(header, 0), 2_500_000_000, 'text', wished, 20_000_000_000)
+    const tight = shapeOf(costsOf(header, 0), 2_500_000_000, 'text', wished, 5_000_000_000)
+    const hopeless = shapeOf(costsOf(header, 0), 2_500_000_000, 'text', wished, 1_000_000_000)
 
     expect([roomy.parallel, tight.parallel, hopeless.parallel]).toEqual([8, 1, 1])
     expect([roomy.contextTokens, tight.contextTokens, hopeless.contextTokens]).toEqual([8192, 8192, 8192])
-    expect(shapeOf(costsOf({ ...header, contextTokens: 2048 }), 1, 'text', wished, 1).contextTokens).toBe(2048)
+    expect(shapeOf(costsOf({ ...header, contextTokens: 2048 }, 0), 1, 'text', wished, 1).contextTokens).toBe(2048)
+  })
+
+  test('is more for a model that sees: the projector is among the files, and pictures are worked on beside it', () => {
+    const shape = { contextTokens: 8192, parallel: 1 }
+    const blind = estimateOf(costsOf(header, 0), 2_500_000_000, shape)
+    const sees = estimateOf(costsOf(header, 850_000_000), 2_500_000_000, shape)
+
+    expect(sees.weightsBytes).toBe(blind.weightsBytes)
+    expect(sees.totalBytes - blind.totalBytes).toBeGreaterThan(850_000_000)
   })
 })

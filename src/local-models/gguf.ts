@@ -66,6 +66,19 @@ export async function readGgufHeader(path: string): Promise<GgufHeader> {
   }
 }
 
+/** Whether the file turns pictures or sounds into what a language model reads; false for whatever it is else. */
+export async function isProjector(path: string): Promise<boolean> {
+  const file = await open(path, 'r')
+  try {
+    return (await entriesOf(new Reader(file, (await file.stat()).size))).get('general.architecture') === 'clip'
+  } catch (error) {
+    if (error instanceof BadGguf) return false
+    throw error
+  } finally {
+    await file.close()
+  }
+}
+
 async function entriesOf(reader: Reader): Promise<Map<string, Value>> {
   if ((await reader.uint(4)) !== MAGIC) throw new BadGguf('it is no GGUF file')
   const version = await reader.uint(4)

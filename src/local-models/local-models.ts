@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Signal } from '../core/cancel.ts'
 import { fail } from '../core/errors.ts'
-import type { Lease, LocalModel, LocalModels, Tenant } from '../core/local-models.ts'
+import { type Lease, type LocalModel, type LocalModels, PROJECTOR, type Tenant } from '../core/local-models.ts'
 import { hashesOf, remove } from './disk.ts'
 import { type Estimate, audioEstimateOf, costsOf, shapeOf } from './estimate.ts'
 import { type Order, folderName } from './manifest.ts'
@@ -218,7 +218,8 @@ function reckoned(shelved: Shelved, { memory }: LocalModelsFile, budgetBytes: nu
   const roles = Object.entries(manifest.roles).filter(([role]) => role !== 'model')
   const main = manifest.roles['model']
   const wished = wishedShape(memory, manifest.id)
-  const shape = header && shapeOf(costsOf(header), sizeBytes, manifest.modality, wished, budgetBytes)
+  const projectorBytes = manifest.files.find(({ path }) => path === manifest.roles[PROJECTOR])?.sizeBytes ?? 0
+  const shape = header && shapeOf(costsOf(header, projectorBytes), sizeBytes, manifest.modality, wished, budgetBytes)
   const estimate = shape?.estimate ?? audioEstimateOf(sizeBytes)
   const model: LocalModel = {
     id: manifest.id,

@@ -38,6 +38,8 @@ const order = z.strictObject({
   id: modelId,
   /** What was typed, with all that it takes to go on. */
   typed: z.string(),
+  /** The same of a projector that was named beside it. */
+  projector: z.string().nullable().default(null),
   modality: modality.nullable(),
   how: z.enum(['link', 'copy']),
   /** Whether it is downloaded although it is too large for the memory here. */

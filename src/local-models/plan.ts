@@ -3,7 +3,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { filesIn } from './disk.ts'
 import { type HubFile, type HubOptions, addressOf, filesOf } from './hub.ts'
-import type { LocalModality } from '../core/local-models.ts'
+import { type LocalModality, PROJECTOR } from '../core/local-models.ts'
 import type { Reference } from './reference.ts'
 import { type RegistryEntry, isSafePath } from './settings.ts'
 import { Trouble } from './trouble.ts'
@@ -35,7 +35,30 @@ export type Plan = {
   readonly cacheBytesPerToken: number | null
 }
 
-export type PlanOptions = HubOptions & { readonly registry: readonly RegistryEntry[]; readonly modality: LocalModality | null }
+export type PlanOptions = HubOptions & {
+  readonly registry: readonly RegistryEntry[]
+  readonly modality: LocalModality | null
+  /** False where the projector of a model's repository is not wanted. */
+  readonly sees?: boolean
+}
+
+/** The model with a projector of the operator's choice. Rejects as `planOf` does. */
+export async function planWith(
+  reference: Reference,
+  projector: Reference | null,
+  options: PlanOptions,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const plan = await planOf(reference, options, signal)
+  if (projector === null) return plan
+  const { files } = await planOf(projector, { ...options, sees: false }, signal)
+  const [eye] = files
+  if (!eye || files.length > 1) throw new Trouble('A projector is one file.')
+  // Apart from the model's own: both may be called the same.
+  const path = `${PROJECTOR}/${basename(eye.path)}`
+  const own = plan.files.filter((file) => file.path !== plan.roles[PROJECTOR])
+  return { ...plan, files: [...own, { ...eye, path }], roles: { ...plan.roles, [PROJECTOR]: path } }
+}
 
 /** Rejects with a `Trouble`, or with the signal's reason. */
 export async function planOf(reference: Reference, options: PlanOptions, signal: AbortSignal): Promise<Plan> {
@@ -104,18 +127,19 @@ async function planOfRepository(
     licence: null,
     cacheBytesPerToken: null,
   })
+  /** What turns pictures into tokens comes along with a model that chats. */
+  const whole = (parts: readonly HubFile[], model: string): Plan => {
+    const chats = options.modality === null || options.modality === 'text'
+    const projector = chats && options.sees !== false ? projectorIn(listed) : null
+    return projector === null ? plan(parts, { model }) : plan([...parts, projector], { model, [PROJECTOR]: projector.path })
+  }
   if (file !== null) {
     const found = listed.filter(({ path }) => path === file)
     if (found.length === 0) throw new Trouble(`hf.co/${repository} has no file ${file}.${offered(listed)}`)
-    return plan(withParts(found, listed), { model: file })
+    return whole(withParts(found, listed), file)
   }
   const chosen = chosenOf(listed, tag)
-  if (chosen) {
-    const projector = projectorOf(listed)
-    const parts = withParts([chosen], listed)
-    if (!projector) return plan(parts, { model: chosen.path })
-    return plan([...parts, projector], { model: chosen.path, projector: projector.path })
-  }
+  if (chosen) return whole(withParts([chosen], listed), chosen.path)
   const audio = options.modality === 'tts' || options.modality === 'asr'
   if (audio && tag === null && listed.length > 0) return plan(listed, rolesOfFolder(listed.map(({ path }) => path)))
   throw new Trouble(`hf.co/${repository} has no GGUF file${tag === null ? '' : ` of ${tag}`}.${offered(listed)}`)
@@ -184,8 +208,8 @@ function chosenOf(listed: readonly HubFile[], tag: string | null): HubFile | nul
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
-/** What turns pictures into tokens comes along with a model that sees; of several precisions the one that works everywhere. */
-function projectorOf(listed: readonly HubFile[]): HubFile | null {
+/** Of several precisions the one that works everywhere. */
+function projectorIn(listed: readonly HubFile[]): HubFile | null {
   const projectors = listed.filter(({ path }) => /(^|\/)mmproj[^/]*\.gguf$/i.test(path))
   return projectors.find(({ path }) => /(^|[^b])f16/i.test(path)) ?? projectors[0] ?? null
 }

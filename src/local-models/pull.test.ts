@@ -1,20 +1,24 @@
-import { readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { writeTinyChatModel, writeTinyEmbeddingModel } from '../../test/engine/tiny-gguf.ts'
+import { writeTinyProjector } from '../../test/engine/tiny-projector.ts'
 import { SecretKey } from '../keys/secret-key.ts'
 import { bytesOf, sendFile, sha256Of } from './hub.fixture.ts'
 import { ended, pulled, testFolder, testHub, testStore } from './store.fixture.ts'
 
 let chat: Buffer
 let embedding: Buffer
+let projector: Buffer
 
 beforeAll(async () => {
   const folder = await testFolder()
   await writeTinyChatModel(join(folder, 'chat.gguf'))
   await writeTinyEmbeddingModel(join(folder, 'embedding.gguf'))
+  await writeTinyProjector(join(folder, 'projector.gguf'))
   chat = await readFile(join(folder, 'chat.gguf'))
   embedding = await readFile(join(folder, 'embedding.gguf'))
+  projector = await readFile(join(folder, 'projector.gguf'))
 })
 
 const BLOB = bytesOf(200_000, 1)
@@ -64,6 +68,32 @@ describe('a download', () => {
     expect(model?.file).toMatch(/big-Q4_K_M-00001-of-00002\.gguf$/)
     expect(model?.others['projector']).toMatch(/mmproj-F16\.gguf$/)
     expect(model?.sizeBytes).toBe(chat.length + BLOB.length + 5000)
+  })
+
+  test('brings the projector of a repository with a file that was asked for by its name, too, and another one where that is named', async () => {
+    const hub = await testHub({
+      'org/repo/a.gguf': chat,
+      'org/repo/mmproj-F16.gguf': bytesOf(5000, 3),
+      'org/eyes/mmproj.gguf': projector,
+    })
+    const store = await testStore(hub, LARGE)
+    const named = {
+      typed: 'hf.co/org/repo:a.gguf',
+      projector: 'hf.co/org/eyes:mmproj.gguf',
+      id: 'named',
+      modality: null,
+      how: 'link',
+    } as const
+
+    await pulled(store, 'hf.co/org/repo:a.gguf', 'own')
+    await ended(store.pulls.begin(named))
+    await store.look()
+
+    const [other, own] = store.list()
+    expect(own?.others['projector']).toMatch(/files\/mmproj-F16\.gguf$/)
+    expect(other?.others['projector']).toMatch(/files\/projector\/mmproj\.gguf$/)
+    expect(other?.sizeBytes).toBe(chat.length + projector.length)
+    expect(() => store.pulls.begin({ ...named, projector: 'hf.co/org/eyes' })).toThrow(/one file/)
   })
 
   test('brings a folder with small files, which git knows by another hash, and tells engines the place of each role', async () => {
@@ -253,6 +283,27 @@ describe('a file of the user', () => {
     expect(models).toMatchObject([{ id: 'mine', modality: 'text', sizeBytes: chat.length }])
     expect(await readFile(own)).toEqual(chat)
     expect(store.list()).toEqual([])
+  })
+
+  test('sees with a projector that is named beside it, and is refused with anything else in its place', async () => {
+    const folder = await testFolder()
+    const [own, eye] = [join(folder, 'mine.gguf'), join(folder, 'eye', 'mine.gguf')]
+    await mkdir(join(folder, 'eye'))
+    await Promise.all([writeFile(own, chat), writeTinyProjector(eye)])
+    const store = await testStore(null)
+
+    const [wrong, right] = [
+      await ended(store.pulls.begin({ typed: own, projector: own, id: 'wrong', modality: null, how: 'link' })),
+      await ended(store.pulls.begin({ typed: own, projector: eye, id: 'right', modality: null, how: 'link' })),
+    ]
+    await store.look()
+
+    expect(wrong).toMatchObject({ state: 'failed', say: expect.stringContaining('projector') })
+    expect(right).toMatchObject({ state: 'done', files: 2 })
+    const [model, ...others] = store.list()
+    expect(others).toEqual([])
+    expect(await readFile(model?.file ?? '')).toEqual(chat)
+    expect(await readFile(model?.others['projector'] ?? '')).toEqual(await readFile(eye))
   })
 
   test('that goes away is missed, and the model with it, until it is back', async () => {

@@ -6,14 +6,14 @@ import { rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import type { Downloads } from '../core/downloads.ts'
-import type { LocalModality } from '../core/local-models.ts'
+import { type LocalModality, PROJECTOR } from '../core/local-models.ts'
 import { type Disk, bring, filesIn, hashesOf, makeFolder, remove } from './disk.ts'
-import { BadGguf, readGgufHeader } from './gguf.ts'
+import { BadGguf, isProjector, readGgufHeader } from './gguf.ts'
 import { FILES, type Manifest, ORDER, type Order, readManifest, writeManifest, writeOrder } from './manifest.ts'
-import { type Plan, type PlannedFile, planOf } from './plan.ts'
 import { needOf } from './need.ts'
+import { type Plan, type PlannedFile, planWith } from './plan.ts'
 import { Meter, type Progress } from './progress.ts'
-import { type Reference, shownReference } from './reference.ts'
+import { type Reference, projectorOf, shownReference } from './reference.ts'
 import type { LocalModelsFile } from './settings.ts'
 import { Transfer } from './transfer.ts'
 import { Trouble, troubleOf } from './trouble.ts'
@@ -145,7 +145,8 @@ export class Pull {
     const options = { downloads, hub, token, stallMs, retries, backoffMs, wait, registry: settings.models, modality: this.order.modality }
     const before = await readManifest(this.#folder)
     if (before === null) await writeOrder(this.#folder, this.order)
-    const plan = await planOf(this.#reference, options, signal)
+    const { projector } = this.order
+    const plan = await planWith(this.#reference, projector === null ? null : projectorOf(projector), options, signal)
     this.#files = plan.files.length
     const sizeBytes = plan.files.every((file) => file.sizeBytes !== null)
       ? plan.files.reduce((sum, file) => sum + (file.sizeBytes ?? 0), 0)
@@ -259,6 +260,7 @@ export class Pull {
   async #install(plan: Plan, files: Manifest['files']): Promise<void> {
     const [incoming, place, old] = [join(this.#folder, INCOMING), join(this.#folder, FILES), join(this.#folder, 'old')]
     const modality = plan.modality ?? (await modalityOf(incoming, plan))
+    if (this.order.projector !== null) await checkProjector(incoming, plan)
     await remove(old)
     await rename(place, old).catch(() => undefined)
     await rename(incoming, place)
@@ -289,6 +291,13 @@ function isHere(plan: Plan, { files }: Manifest): boolean {
       )
     })
   )
+}
+
+/** One that was named by hand is looked at: a model would not start with anything else. */
+async function checkProjector(folder: string, { roles }: Plan): Promise<void> {
+  const path = roles[PROJECTOR]
+  if (path !== undefined && (await isProjector(join(folder, path)))) return
+  throw new Trouble('The file that was named as a projector is none: it is a GGUF file of its own, called mmproj as a rule.')
 }
 
 /** What a GGUF file says it is for. */

@@ -4,7 +4,7 @@ import type { LocalModality } from '../core/local-models.ts'
 import { folderName, readOrder } from './manifest.ts'
 import type { Order } from './manifest.ts'
 import { Pull, type PullStatus, type PullTools } from './pull.ts'
-import { type Reference, idOf, referenceOf, shownReference } from './reference.ts'
+import { type Reference, idOf, projectorOf, referenceOf, shownReference } from './reference.ts'
 import { modelId } from './settings.ts'
 import { Trouble } from './trouble.ts'
 
@@ -16,6 +16,8 @@ const REMEMBERED = 64
 export type PullAsk = {
   /** An id of the registry, `hf.co/org/repo:file`, an address, or the path of a file. */
   readonly typed: string
+  /** The same of what turns pictures into what the model reads; left out for the one that is in the model's repository, if any. */
+  readonly projector?: string | undefined
   /** What it shall be called; null for what its name suggests. */
   readonly id: string | null
   /** Null where the registry or the file says. */
@@ -42,11 +44,22 @@ export class Pulls {
   }
 
   /** Begins a download, or joins the one that is under way for the same model. Throws a `Trouble` for what cannot be understood. */
-  begin({ typed, id, modality, how, force = false }: PullAsk): Pull {
+  begin({ typed, projector, id, modality, how, force = false }: PullAsk): Pull {
     const reference = referenceOf(typed, this.#ids)
     const name = id ?? idOf(reference)
     if (!modelId.safeParse(name).success) throw new Trouble('The name of a model is letters, digits and . _ - with / in between.')
-    return this.#start({ format: 1, id: name, typed: typed.trim(), modality, how, force, sizeBytes: null }, reference)
+    if (projector !== undefined) projectorOf(projector)
+    const order: Order = {
+      format: 1,
+      id: name,
+      typed: typed.trim(),
+      projector: projector?.trim() ?? null,
+      modality: projector === undefined ? modality : 'text',
+      how,
+      force,
+      sizeBytes: null,
+    }
+    return this.#start(order, reference)
   }
 
   /** Goes on with one that was paused, failed or cut off by the end of a process, under the name it was given; null where there is none. */

@@ -33,6 +33,14 @@ export function referenceOf(typed: string, ids: ReadonlySet<string>): Reference 
   throw new Trouble(`There is no model "${text.slice(0, 80)}" in the registry. ${suggestionFor(text, ids) ?? WAYS}`)
 }
 
+/** Of a projector: a file, wherever it is. Throws a `Trouble` for what names more than one. */
+export function projectorOf(typed: string): Reference {
+  const reference = referenceOf(typed, new Set())
+  if (reference.type === 'hub' && reference.file === null)
+    throw new Trouble('A projector is one file: hf.co/org/repo:mmproj-file.gguf, an https address, or the path of a file.')
+  return reference
+}
+
 /** `org/repo`, `org/repo:Q4_K_M`, `org/repo:file.gguf`, `org/repo@revision:…`, and the address of a file's page or download. */
 function hubOf(rest: string): Reference {
   const page = /^([^/]+\/[^/]+)\/(?:resolve|blob|raw|tree)\/([^/?#]+)(?:\/([^?#]*))?(?:[?#].*)?$/.exec(rest)

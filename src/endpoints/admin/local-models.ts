@@ -100,6 +100,12 @@ const pullBody = z.strictObject({
   id: modelId.optional().describe('What it shall be called; its name in the catalogue, to be served from here.'),
   kind: modality.optional().describe('Where neither the registry nor the file says.'),
   force: z.boolean().optional().describe('Downloads also what is too large for the memory of this machine.'),
+  projector: z
+    .string()
+    .min(1)
+    .max(2048)
+    .optional()
+    .describe('What turns pictures into what the model reads (mmproj), where its repository has none: a file of the hub, or an address.'),
   begin: z.boolean().default(true).describe('False: says only what there is of it, and begins nothing.'),
 })
 
@@ -122,14 +128,14 @@ const beginPull = ({ models, audit }: LocalModelSources): AnyEndpoint =>
     },
     example: { body: { source: 'qwen3-4b', begin: false }, answer: { data: NEW } },
     errors: [],
-    async handle({ body: { source, id, kind, force = false, begin }, headers }, { caller, signal }) {
-      if (/^(\/|\.\.?\/|[A-Za-z]:\\)/.test(source.trim()))
-        throw failField('source', 'a file of this machine is linked by: npm run models -- pull')
+    async handle({ body: { begin, ...asked }, headers }, { caller, signal }) {
+      const { source, id, projector } = asked
+      for (const [field, value] of Object.entries({ source, projector }))
+        if (/^(\/|\.\.?\/|[A-Za-z]:\\)/.test(value?.trim() ?? ''))
+          throw failField(field, 'a file of this machine is linked by: npm run models -- pull')
       if (!begin) return json({ data: await stateOf(models, id ?? source) })
       const details = { source: source.replace(/[?#].*$/, '') }
-      const pull = await audit.done(caller, 'local_model.pull', id ?? details.source, details, async () =>
-        begun(models, source, id, kind, force),
-      )
+      const pull = await audit.done(caller, 'local_model.pull', id ?? details.source, details, async () => begun(models, asked))
       if (!wantsEvents(headers['accept'])) return json({ data: shown(pull.status) })
       return { type: 'events', write: (out) => tell(pull, out, signal) }
     },
@@ -234,14 +240,10 @@ const remove = ({ models, audit }: LocalModelSources): AnyEndpoint =>
     },
   })
 
-async function begun(
-  models: ModelStore,
-  source: string,
-  id: string | undefined,
-  kind: z.infer<typeof modality> | undefined,
-  force: boolean,
-): Promise<Pull> {
-  return understood('source', async () => models.pulls.begin({ typed: source, id: id ?? null, modality: kind ?? null, how: 'link', force }))
+async function begun(models: ModelStore, { source, projector, id, kind, force }: Omit<z.infer<typeof pullBody>, 'begin'>): Promise<Pull> {
+  return understood('source', async () =>
+    models.pulls.begin({ typed: source, projector, id: id ?? null, modality: kind ?? null, how: 'link', force }),
+  )
 }
 
 /** What cannot be understood is the request's fault. */
