@@ -132,6 +132,7 @@ describe.concurrent('a start ends with 2 and that sentence, and nothing else,', 
     ['for a wrong key, which it does not repeat', [], { RIALTO_ADMIN_KEY: SECRET }, /^RIALTO_ADMIN_KEY takes /],
     ['for a HOST that is not of this machine', [], { HOST: '192.0.2.1' }, /^HOST takes .*192\.0\.2\.1/],
     ['for a folder that is not there', [], { RIALTO_CONFIG: join(tmpdir(), 'rialto-no-such-folder') }, /^RIALTO_CONFIG takes a folder/],
+    ['for a program that is none', [], { RIALTO_LLAMA_SERVER: tmpdir() }, /^RIALTO_LLAMA_SERVER takes the path of .*llama-server/],
     ['for an option that there is not', ['--port=80'], {}, /--port=80.*--help/],
   ])('%s', async ([, args, env, sentence]) => {
     expectSentence(await runProgram(args, env), sentence)

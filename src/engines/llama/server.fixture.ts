@@ -1,7 +1,8 @@
 /** The llama engine with llama.cpp's own server, or with what a test puts in its place, in a temporary folder of its own. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { writeTinyChatModel } from '../../../test/engine/tiny-gguf.ts'
 import { writeTinyProjector } from '../../../test/engine/tiny-projector.ts'
 import type { Finish } from '../../core/call.ts'
@@ -31,6 +32,14 @@ export type How = {
   readonly signal?: AbortSignal
   readonly stallMs?: number
   readonly onParts?: (parts: readonly TextPart[]) => unknown
+}
+
+/** An executable for the stand-in in `test/engine`; Node is where this one is, whatever the PATH says. */
+export async function standIn(folder: string): Promise<string> {
+  const path = join(folder, 'llama-server')
+  const script = fileURLToPath(new URL('../../../test/engine/stand-in-server.ts', import.meta.url))
+  await writeFile(path, `#!/bin/sh\nexec '${process.execPath}' --no-warnings '${script}' "$@"\n`, { mode: 0o755 })
+  return path
 }
 
 /** `tiny-seer` has a projector, `tiny-chat` has none; the program runs both. */
