@@ -14,7 +14,7 @@ import { type Rialto, startRialto } from './harness/rialto.ts'
 import { ask } from './harness/talk.ts'
 
 const ROOT = dirname(import.meta.dirname)
-const LIMIT_MS = 20_000
+const LIMIT_MS = 60_000
 const [WHITE, BLACK] = [255, 0]
 const config = { 'local-models.json': { download: { keepFreeBytes: 0 }, memory: { contextTokens: 1024, parallel: 2 } } }
 
@@ -98,7 +98,7 @@ describe.skipIf(noProgram !== null)(
     test('is refused a picture that would have to be fetched, by its place', async () => {
       const refused = client.chat.completions.create({ model: 'seer', messages: showing('https://example.com/a.png') })
 
-      await expect(refused).rejects.toMatchObject({ status: 400, param: 'messages.0.content.1.image_url.url' })
+      await expect(refused).rejects.toMatchObject({ status: 400, message: expect.stringContaining('messages.0.content.1.image_url.url') })
     })
 
     test('a model without a projector refuses pictures by name', async () => {
@@ -144,7 +144,6 @@ describe.skipIf(noEngine !== null)(`a model that sees, without that program${noE
     expect(choices[0]?.message.content).toBe(TOPICS.greeting.says)
     await expect(refused).rejects.toMatchObject({
       status: 503,
-      code: 'MODEL_OFFLINE',
       message: expect.stringMatching(/llama-server.*PATH/),
     })
   })

@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { fail } from '../core/errors.ts'
 import { ask, egressTo, ignore, leaving, rawUpstream, upstreamThat } from './egress.fixture.ts'
@@ -29,6 +33,22 @@ describe('what leaves by the network door', () => {
       'accept-encoding': 'identity',
       'content-type': 'application/json',
     })
+  })
+
+  test('goes over a Unix socket where the door leads to one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rialto-egress-'))
+    const socketPath = join(folder, 'a.sock')
+    const server = createServer((request, response) => void response.end(JSON.stringify([request.headers.host, request.url])))
+    await new Promise<void>((resolve) => server.listen(socketPath, resolve))
+    const egress = egressTo('http://localhost/v1', { socketPath })
+
+    const answers = await Promise.all([1, 2, 3].map(() => egress.collect(ask())))
+    await egress.close()
+    await new Promise((resolve) => server.close(resolve))
+    await rm(folder, { recursive: true })
+
+    expect(answers.map(({ body }) => JSON.parse(String(body)))).toEqual([1, 2, 3].map(() => ['localhost', '/v1/chat']))
+    await expect(egressTo('http://localhost', { socketPath }).send(ask(), ignore)).rejects.toMatchObject({ code: 'MODEL_OFFLINE' })
   })
 
   test('goes to the root of the host where that is asked for', async () => {

@@ -63,7 +63,16 @@ export function dimensionOf(word: string): number {
   return id
 }
 
-export async function writeTinyChatModel(path: string): Promise<void> {
+/** The same, but it tells a model of its tools, and how to call them, in the way of one family. */
+export const TOOL_TEMPLATE =
+  "{%- if tools %}{{ '<|im_start|>system\n<tools>\n' }}{%- for tool in tools %}{{ tool | tojson }}{{ '\n' }}{%- endfor %}" +
+  '{{ \'</tools>\n<tool_call>\n{"name": <name>, "arguments": <object>}\n</tool_call><|im_end|>\n\' }}{%- endif %}' +
+  "{%- for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}{%- if message.content %}{{ message.content }}{%- endif %}" +
+  '{%- if message.tool_calls %}{%- for tool_call in message.tool_calls %}{{ \'<tool_call>\n{"name": "\' + tool_call.function.name + \'", ' +
+  "\"arguments\": ' }}{{ tool_call.function.arguments | tojson }}{{ '}\n</tool_call>' }}{%- endfor %}{%- endif %}{{ '<|im_end|>\n' }}{%- endfor %}" +
+  "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"
+
+export async function writeTinyChatModel(path: string, template = CHAT_TEMPLATE): Promise<void> {
   const topics = CHAT_TOPICS
   const vocabulary = chatVocabulary()
   const topicDimension = (index: number): number => vocabulary.tokens.length + index
@@ -89,7 +98,7 @@ export async function writeTinyChatModel(path: string): Promise<void> {
     set(carry, topicDimension(index), topicDimension(index), 1)
   })
 
-  await writeGguf(path, { ...describe('tiny-chat', vocabulary), 'tokenizer.chat_template': text(CHAT_TEMPLATE) }, [
+  await writeGguf(path, { ...describe('tiny-chat', vocabulary), 'tokenizer.chat_template': text(template) }, [
     ...trunk(vocabulary, value, carry),
     output,
   ])

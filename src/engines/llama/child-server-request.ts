@@ -11,16 +11,57 @@ import type { ChatBody } from './wire.ts'
 /** How a model writes calls that was told of its tools in words. */
 const TOLD = styleOf(null).calls
 
+/** How what a model writes is read that was told of its tools in words. */
+export type Reading = { readonly calls: CallStyle; readonly calling: boolean }
+
+export type Asked = {
+  /** For the dialect. It is always streamed, so that each token shows that the work goes on. */
+  readonly request: TextRequest
+  /** Fields that this server alone has, or calls otherwise. */
+  readonly fields: Readonly<Record<string, unknown>>
+  /** Null where the server takes calls out of the text, and where there are none. */
+  readonly reading: Reading | null
+}
+
 /**
- * The request for the dialect. It is always streamed, so that each token shows that the work goes on. `knowsTools`: whether the model's
- * template does; where it does not, the server would drop them without a word, and the model is told of them in words.
+ * `knowsTools`: whether the model's template does. Where it does not, the server would drop them without a word; and a call that it is to
+ * force may come after any text, or never where it is forced by its name. In both cases the model is told of its tools in words, and held
+ * to calls by a grammar of ours.
  */
-export function requestOf(body: ChatBody, knowsTools: boolean): TextRequest {
-  const { choice, sampling, logprobs, effort } = body
+export function askedOf(body: ChatBody, knowsTools: boolean): Asked {
+  const { sampling, toolChoice, parallelToolCalls } = body
+  const forced = forcedTools(body)
+  const offered = toolChoice === 'none' ? [] : forced.length > 0 ? forced : body.tools
+  const native = knowsTools && forced.length === 0
+  const plain = body.messages.map(plainOf)
+  // A grammar leaves no room for thoughts.
+  const effort = forced.length > 0 ? 'none' : body.effort && effortOf(body.effort)
+  return {
+    request: {
+      ...requestOf(body),
+      effort,
+      // What was a message stays one.
+      messages: native || !speaks(plain, offered) ? plain : (withTools(plain, offered) as Message[]),
+      tools: native ? offered : [],
+      toolChoice: native && offered.length > 0 ? toolChoice : null,
+    },
+    fields: {
+      cache_prompt: true,
+      repeat_last_n: PUNISHED_TOKENS,
+      repeat_penalty: sampling.repetition_penalty ?? 1,
+      ...(effort !== null && { chat_template_kwargs: effort === 'none' ? { enable_thinking: false } : { reasoning_effort: effort } }),
+      ...(native && offered.length > 0 && parallelToolCalls === null && { parallel_tool_calls: true }),
+      ...(forced.length > 0 && { grammar: callsGrammar(forced, TOLD, toolChoice === 'required' && parallelToolCalls !== false) }),
+    },
+    reading: native || offered.length === 0 ? null : { calls: TOLD, calling: forced.length > 0 },
+  }
+}
+
+function requestOf(body: ChatBody): TextRequest {
+  const { choice, sampling, logprobs } = body
   const { repetition_penalty: _otherName, seed, ...rest } = sampling
   return {
     ...body,
-    ...(knowsTools ? toolsOf(body) : wordsOf(body)),
     stream: true,
     choices: 1,
     sampling: {
@@ -33,7 +74,6 @@ export function requestOf(body: ChatBody, knowsTools: boolean): TextRequest {
     },
     // None at all would mean no log probabilities to this server.
     logprobs: logprobs === null ? null : Math.max(1, logprobs),
-    effort: effort === null ? null : effortOf(effort),
     reasoningSummary: null,
     cacheRetention: null,
     verbosity: null,
@@ -43,60 +83,9 @@ export function requestOf(body: ChatBody, knowsTools: boolean): TextRequest {
   }
 }
 
-/** Fields that this server alone has, or calls otherwise. */
-export function serverFields(body: ChatBody, knowsTools: boolean): Readonly<Record<string, unknown>> {
-  const { sampling, parallelToolCalls, tools } = body
-  const grammar = knowsTools ? null : callsOnly(body)
-  // A grammar leaves no room for thoughts.
-  const effort = grammar === null ? body.effort : 'none'
-  return {
-    ...(grammar !== null && { grammar }),
-    cache_prompt: true,
-    repeat_last_n: PUNISHED_TOKENS,
-    repeat_penalty: sampling.repetition_penalty ?? 1,
-    ...(effort !== null && {
-      chat_template_kwargs: effort === 'none' ? { enable_thinking: false } : { reasoning_effort: effortOf(effort) },
-    }),
-    ...(tools.length > 0 && parallelToolCalls === null && { parallel_tool_calls: true }),
-  }
-}
-
-/** The tools that the model is told of. */
-function offered(body: ChatBody): readonly Tool[] {
-  const forced = forcedTools(body)
-  return body.toolChoice === 'none' ? [] : forced.length > 0 ? forced : body.tools
-}
-
-/** How what a model writes is read that was told of its tools in words; null where it was told of none. */
-export const readingOf = (body: ChatBody): Reading | null =>
-  offered(body).length === 0 ? null : { calls: TOLD, calling: forcedTools(body).length > 0 }
-
-export type Reading = { readonly calls: CallStyle; readonly calling: boolean }
-
-type Asked = Pick<TextRequest, 'messages' | 'tools' | 'toolChoice'>
-
-/** The server forces a call of any tool, but not one by its name: so it is told of that one only. */
-function toolsOf(body: ChatBody): Asked {
-  const forced = forcedTools(body).length > 0
-  const tools = offered(body)
-  const toolChoice = tools.length === 0 ? null : forced ? 'required' : body.toolChoice
-  return { messages: body.messages.map(plainOf), tools, toolChoice }
-}
-
-function wordsOf(body: ChatBody): Asked {
-  const messages = body.messages.map(plainOf)
-  const tools = offered(body)
-  const speaks = tools.length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls !== undefined)
-  // What was a message stays one.
-  return { messages: speaks ? (withTools(messages, tools) as Message[]) : messages, tools: [], toolChoice: null }
-}
-
-/** Holds a model to calls that was told of its tools in words; null where it may decide. */
-function callsOnly(body: ChatBody): string | null {
-  const forced = forcedTools(body)
-  const parallel = body.toolChoice === 'required' && body.parallelToolCalls !== false
-  return forced.length === 0 ? null : callsGrammar(forced, TOLD, parallel)
-}
+/** Whether there is a word of tools in what is said. */
+const speaks = (messages: readonly Message[], offered: readonly Tool[]): boolean =>
+  offered.length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls !== undefined)
 
 /**
  * Only what the server is meant to see: it would fetch what a part of another type names. A message without pictures is a text, which

@@ -12,7 +12,7 @@ import { ChildFailure, serveParent } from '../process-child.ts'
 import type { ChildCall } from '../process-child.ts'
 import { ProgramServer, ServerEnded } from '../process-server.ts'
 import { ServerWriter } from './child-server-writer.ts'
-import { readingOf, requestOf, serverFields } from './child-server-request.ts'
+import { askedOf } from './child-server-request.ts'
 import { serverStart } from './child-server-start.ts'
 import type { ChatBody, ChatEnd, Piece, ServerStart } from './wire.ts'
 
@@ -75,11 +75,12 @@ async function knowsTools(egress: Egress): Promise<boolean> {
 
 async function chat(body: ChatBody, call: ChildCall, { over, knowsTools, ended }: Model): Promise<ChatEnd> {
   const send = body.stream ? (piece: Piece): void => call.part(piece) : null
-  const writer = new ServerWriter(send, body.logprobs, knowsTools ? null : readingOf(body))
-  const task = { model: 'local', request: requestOf(body, knowsTools), signal: call.left, firstByteMs: READING_MS, stallMs: READING_MS }
+  const { request, fields, reading: how } = askedOf(body, knowsTools)
+  const writer = new ServerWriter(send, body.logprobs, how)
+  const task = { model: 'local', request, signal: call.left, firstByteMs: READING_MS, stallMs: READING_MS }
   const reading = beating(call)
   try {
-    const { usage } = await over(serverFields(body, knowsTools)).run(task, (parts) => {
+    const { usage } = await over(fields).run(task, (parts) => {
       reading.stop()
       writer.take(parts)
       call.beat()

@@ -235,6 +235,7 @@ describe('a request with pictures', () => {
     expect(reach.up && reach.models).toMatchObject([
       { name: 'tiny-chat', vision: false },
       { name: 'tiny-seer', vision: true },
+      { name: 'tiny-tools', vision: false },
     ])
   })
 })

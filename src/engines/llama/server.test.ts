@@ -178,16 +178,12 @@ describe.skipIf(none !== null)(title('an answer of a random model by llama-serve
     }
   })
 
-  test('calls the tool that it must, with arguments that fit, and no other', async () => {
+  test.for(['tiny-seer', 'tiny-tools'])('calls the tool that it must, with arguments that fit, and no other (%s)', async (model) => {
     const toolChoice = { type: 'function', function: { name: 'light' } } as const
     for (let seed = 0; seed < 3; seed++) {
-      const { parts } = await served.chat({
-        messages: HELLO,
-        sampling: { ...RANDOM, seed },
-        tools: [WEATHER, LIGHT],
-        toolChoice,
-        parallelToolCalls: false,
-      })
+      const asked = { messages: HELLO, sampling: { ...RANDOM, seed }, tools: [WEATHER, LIGHT], toolChoice, parallelToolCalls: false }
+
+      const { parts } = await served.chat(asked, { model })
 
       const calls = callsOf(parts)
       expect(calls.map(({ name }) => name)).toEqual(['light'])
