@@ -212,6 +212,23 @@ describe('models that an engine says it has', () => {
     expect(ids(catalog)).toEqual(['m', 'b'])
   })
 
+  it('take pictures unless their engine says that they do not, and are listed anew when that changes', () => {
+    const catalog = make(local)
+    const vision = (id: string): unknown => Object(catalog.get(id)?.model_spec['capabilities']).supportsVision
+    const says = (...sees: boolean[]): void =>
+      catalog.reach('ollama', {
+        up: true,
+        models: sees.map((one, at) => ({ name: `m${at}`, modality: 'text', contextTokens: 1024, vision: one })),
+      })
+
+    says(true, false)
+    const before = [vision('m0'), vision('m1')]
+    says(true, true)
+
+    expect(before).toEqual([true, false])
+    expect(vision('m1')).toBe(true)
+  })
+
   it('keep the engine’s colon in their names apart from a suffix', () => {
     const catalog = make(local)
     catalog.reach('ollama', has('qwen3:4b', 'llama3.2:latest'))
