@@ -72,6 +72,9 @@ export const TOOL_TEMPLATE =
   "\"arguments\": ' }}{{ tool_call.function.arguments | tojson }}{{ '}\n</tool_call>' }}{%- endfor %}{%- endif %}{{ '<|im_end|>\n' }}{%- endfor %}" +
   "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{%- endif %}"
 
+/** The same, but it refuses whoever does not let user and assistant take turns. */
+export const TURNS_TEMPLATE = `{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('take turns') }}{% endif %}{% endfor %}${CHAT_TEMPLATE}`
+
 export async function writeTinyChatModel(path: string, template = CHAT_TEMPLATE): Promise<void> {
   const topics = CHAT_TOPICS
   const vocabulary = chatVocabulary()

@@ -5,6 +5,7 @@ import { partsOf } from '../../core/modalities/text.ts'
 import { isFields, listIn, readFields } from '../fields.ts'
 import { ChildFailure } from '../process-child.ts'
 import { withTools } from './child-told-tools.ts'
+import { inTurns } from './child-turns.ts'
 import { forcedOpening, styleOf } from './style.ts'
 import type { Style } from './style.ts'
 
@@ -71,7 +72,8 @@ export class Prompter {
       // Its words quote the messages. Many templates know no system, or want user and assistant to take turns.
     }
     try {
-      return this.#render(inTurns(messages), request)
+      // Texts stay texts.
+      return this.#render(inTurns(messages) as Plain[], request)
     } catch {
       throw new ChildFailure('bad_messages')
     }
@@ -112,16 +114,4 @@ function callOf(call: unknown): unknown {
   if (!isFields(call) || !isFields(call['function'])) return call
   const { arguments: args } = call['function']
   return { ...call, function: { ...call['function'], arguments: typeof args === 'string' ? (readFields(args) ?? {}) : args } }
-}
-
-/** User and assistant in turns, beginning with the user; what the system says stands before what the user says first. */
-function inTurns(messages: readonly Plain[]): Plain[] {
-  const out: Plain[] = []
-  for (const message of messages) {
-    const turn = { ...message, role: message.role === 'assistant' ? 'assistant' : 'user' }
-    const last = out.at(-1)
-    if (last?.role === turn.role) last.content = `${last.content}\n\n${turn.content}`
-    else out.push(turn)
-  }
-  return out
 }

@@ -3,9 +3,11 @@
  * that server, and of what the server says the same pieces that the first child writes. Runs in a child only.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Finish } from '../../core/call.ts'
 import { Cancel } from '../../core/cancel.ts'
 import type { Ability } from '../../core/engine.ts'
 import { Failure } from '../../core/errors.ts'
+import type { Message, TextPart, TextRequest } from '../../core/modalities/text.ts'
 import type { Egress } from '../egress.ts'
 import { isFields, readFields } from '../fields.ts'
 import { ChildFailure, serveParent } from '../process-child.ts'
@@ -14,6 +16,7 @@ import { ProgramServer, ServerEnded } from '../process-server.ts'
 import { ServerWriter } from './child-server-writer.ts'
 import { askedOf } from './child-server-request.ts'
 import { serverStart } from './child-server-start.ts'
+import { inTurns } from './child-turns.ts'
 import type { ChatBody, ChatEnd, Piece, ServerStart } from './wire.ts'
 
 /** A picture and a long prompt take minutes on a small machine, and the server says nothing meanwhile. */
@@ -73,39 +76,54 @@ async function knowsTools(egress: Egress): Promise<boolean> {
   return !isFields(caps) || caps['supports_tool_calls'] !== false
 }
 
-async function chat(body: ChatBody, call: ChildCall, { over, knowsTools, ended }: Model): Promise<ChatEnd> {
+async function chat(body: ChatBody, call: ChildCall, model: Model): Promise<ChatEnd> {
   const send = body.stream ? (piece: Piece): void => call.part(piece) : null
-  const { request, fields, reading: how } = askedOf(body, knowsTools)
-  const writer = new ServerWriter(send, body.logprobs, how)
-  const task = { model: 'local', request, signal: call.left, firstByteMs: READING_MS, stallMs: READING_MS }
-  const reading = beating(call)
+  const { request, fields, reading } = askedOf(body, model.knowsTools)
+  const writer = new ServerWriter(send, body.logprobs, reading)
+  const ability = model.over(fields)
+  const beats = beating(call)
+  const sink = (parts: readonly TextPart[]): void => {
+    beats.stop()
+    writer.take(parts)
+    call.beat()
+  }
+  const ask = (asked: TextRequest): Promise<Finish> =>
+    ability.run({ model: 'local', request: asked, signal: call.left, firstByteMs: READING_MS, stallMs: READING_MS }, sink)
   try {
-    const { usage } = await over(fields).run(task, (parts) => {
-      reading.stop()
-      writer.take(parts)
-      call.beat()
+    const { usage } = await ask(request).catch((error: unknown) => {
+      if (!isRefused(error)) throw error
+      // Messages stay messages. Nothing was computed yet: many templates want user and assistant to take turns, and most can be said so.
+      return ask({ ...request, messages: inTurns(request.messages) as Message[] }).catch(() => {
+        throw error
+      })
     })
-    const reason = writer.end()
-    if (reason === null || usage === null) throw new ChildFailure('defect')
-    const cachedTokens = usage.cacheReadToken ?? 0
-    return {
-      reason,
-      promptTokens: (usage.inputToken ?? 0) + cachedTokens,
-      cachedTokens,
-      outputTokens: usage.outputToken ?? 0,
-      // The server does not tell them from the others.
-      reasoningTokens: 0,
-      pieces: writer.collected(),
-    }
+    return endOf(writer, usage)
   } catch (error) {
     if (!(error instanceof Failure)) throw error
     // A program that is gone takes its child along, and that is what becomes of the calls it held.
-    if (isLost(error)) await Promise.race([ended.then(forever), sleep(LOST_MS)])
+    if (isLost(error)) await Promise.race([model.ended.then(forever), sleep(LOST_MS)])
     throw told(error)
   } finally {
-    reading.stop()
+    beats.stop()
   }
 }
+
+function endOf(writer: ServerWriter, usage: Finish['usage']): ChatEnd {
+  const reason = writer.end()
+  if (reason === null || usage === null) throw new ChildFailure('defect')
+  const cachedTokens = usage.cacheReadToken ?? 0
+  return {
+    reason,
+    promptTokens: (usage.inputToken ?? 0) + cachedTokens,
+    cachedTokens,
+    outputTokens: usage.outputToken ?? 0,
+    // The server does not tell them from the others.
+    reasoningTokens: 0,
+    pieces: writer.collected(),
+  }
+}
+
+const isRefused = (error: unknown): boolean => error instanceof Failure && error.code === 'INVALID_REQUEST'
 
 const isLost = ({ internal }: Failure): boolean =>
   internal === 'upstream_reset' || internal === 'upstream_refused' || internal === 'upstream_died'

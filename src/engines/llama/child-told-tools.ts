@@ -3,7 +3,7 @@ import type { Tool } from '../../core/modalities/text.ts'
 import { isFields, listIn } from '../fields.ts'
 
 /** A message; one whose content is no text has pictures in it, and no calls. */
-export type Told = Readonly<Record<string, unknown>> & { readonly role: string; readonly content: unknown }
+export type Told = Readonly<Record<string, unknown>> & { readonly role: string; readonly content?: unknown }
 
 /** Tells a model of its tools whose template does not, in the words that most families know. Texts stay texts. */
 export function withTools(messages: readonly Told[], tools: readonly Tool[]): Told[] {

@@ -236,6 +236,7 @@ describe('a request with pictures', () => {
       { name: 'tiny-chat', vision: false },
       { name: 'tiny-seer', vision: true },
       { name: 'tiny-tools', vision: false },
+      { name: 'tiny-turns', vision: false },
     ])
   })
 })

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { TOOL_TEMPLATE, writeTinyChatModel } from '../../../test/engine/tiny-gguf.ts'
+import { TOOL_TEMPLATE, TURNS_TEMPLATE, writeTinyChatModel } from '../../../test/engine/tiny-gguf.ts'
 import { writeTinyProjector } from '../../../test/engine/tiny-projector.ts'
 import type { Finish } from '../../core/call.ts'
 import type { TextPart, TextRequest } from '../../core/modalities/text.ts'
@@ -42,15 +42,22 @@ export async function standIn(folder: string): Promise<string> {
   return path
 }
 
-/** `tiny-seer` has a projector, `tiny-chat` has none, and `tiny-tools` a template that knows tools; the program runs all. */
+/** `tiny-seer` has a projector, `tiny-chat` has none, `tiny-tools` a template that knows tools,
+ * and `tiny-turns` one that wants turns; the program runs all. */
 export async function serve(program: string): Promise<Served> {
   const folder = await mkdtemp(join(tmpdir(), 'rialto-served-'))
-  const [chat, projector, tools] = ['chat.gguf', 'mmproj.gguf', 'tools.gguf'].map((name) => join(folder, name)) as [string, string, string]
-  await Promise.all([writeTinyChatModel(chat), writeTinyProjector(projector), writeTinyChatModel(tools, TOOL_TEMPLATE)])
+  const pathOf = (name: string): string => join(folder, `${name}.gguf`)
+  await Promise.all([
+    writeTinyChatModel(pathOf('chat')),
+    writeTinyProjector(pathOf('mmproj')),
+    writeTinyChatModel(pathOf('tools'), TOOL_TEMPLATE),
+    writeTinyChatModel(pathOf('turns'), TURNS_TEMPLATE),
+  ])
   const models = new ModelsFixture()
-  await models.add('tiny-chat', 'text', chat)
-  await models.add('tiny-seer', 'text', chat, { others: { projector }, parallel: 2 })
-  await models.add('tiny-tools', 'text', tools)
+  await models.add('tiny-chat', 'text', pathOf('chat'))
+  await models.add('tiny-seer', 'text', pathOf('chat'), { others: { projector: pathOf('mmproj') }, parallel: 2 })
+  await models.add('tiny-tools', 'text', pathOf('tools'))
+  await models.add('tiny-turns', 'text', pathOf('turns'))
   const engine = new LlamaEngine({
     id: 'local',
     models,

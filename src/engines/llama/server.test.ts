@@ -62,6 +62,17 @@ describe.skipIf(none !== null)(title('a chat by llama-server'), () => {
     expect(finish.usage).toMatchObject({ outputToken: 15 })
   })
 
+  test('is said in turns to a model that takes nothing else', async () => {
+    const messages: Message[] = [
+      { role: 'user', content: 'well' },
+      { role: 'user', content: 'hello' },
+    ]
+
+    const { parts } = await served.chat({ messages, sampling: SURE }, { model: 'tiny-turns' })
+
+    expect(contentOf(parts, 0)).toBe(TOPICS.greeting.says)
+  })
+
   test('is the same for the same seed, and not for another', async () => {
     const said = async (seed: number): Promise<string> =>
       contentOf((await served.chat({ messages: HELLO, sampling: { ...RANDOM, seed }, maxTokens: 12 })).parts, 0)
