@@ -26,7 +26,6 @@ async function read(bytes: Buffer): Promise<GgufHeader> {
   return readGgufHeader(path)
 }
 
-
 describe('the header of a GGUF file', () => {
   test('says what a chat model will take, and that it is none of embeddings', async () => {
     const path = join(await testFolder(), 'chat.gguf')

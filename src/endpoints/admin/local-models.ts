@@ -242,7 +242,7 @@ const remove = ({ models, audit }: LocalModelSources): AnyEndpoint =>
 
 async function begun(models: ModelStore, { source, projector, id, kind, force }: Omit<z.infer<typeof pullBody>, 'begin'>): Promise<Pull> {
   return understood('source', async () =>
-    models.pulls.begin({ typed: source, projector, id: id ?? null, modality: kind ?? null, how: 'link', force }),
+    models.pulls.begin({ typed: source, projector, id: id ?? null, modality: kind ?? null, how: 'link', force: force ?? false }),
   )
 }
 
