@@ -316,12 +316,13 @@ export class EngineProcess {
 }
 
 /** The child and whatever it has started. */
-function killWhole({ pid }: ChildProcess): void {
-  if (pid === undefined) return
+function killWhole(child: ChildProcess): void {
+  if (child.pid === undefined) return
   try {
-    process.kill(-pid, 'SIGKILL')
+    process.kill(-child.pid, 'SIGKILL')
   } catch {
-    // Nobody is left of it.
+    // Nobody is left of it, or the system has no groups.
+    child.kill('SIGKILL')
   }
 }
 
