@@ -33,6 +33,8 @@ export type Costs = {
   /** What it was trained for; null where that is not known. */
   readonly contextTokens: number | null
   readonly cacheBytesPerToken: number
+  /** What a run keeps however short it is. */
+  readonly stateBytes: number
   /** What it computes with, whatever the context. */
   readonly bufferBytes: number
 }
@@ -44,6 +46,7 @@ export function costsOf(header: GgufHeader, projectorBytes: number): Costs {
   return {
     contextTokens: header.contextTokens,
     cacheBytesPerToken: header.kvHeads * (header.keyLength + header.valueLength) * CACHED_BYTES,
+    stateBytes: header.stateNumbers * FLOAT_BYTES,
     bufferBytes: BATCH_TOKENS * (header.vocabulary + 2 * widest + 4 * header.embeddingLength) * FLOAT_BYTES + pictureBytes,
   }
 }
@@ -51,13 +54,13 @@ export function costsOf(header: GgufHeader, projectorBytes: number): Costs {
 /** Of a model that is not here, so that nobody has read its header: as it usually is, or, where nothing is known, the least that it can be. */
 export const guessedCosts = (cacheBytesPerToken: number | null): Costs =>
   cacheBytesPerToken === null
-    ? { contextTokens: null, cacheBytesPerToken: 0, bufferBytes: 0 }
-    : { contextTokens: null, cacheBytesPerToken, bufferBytes: USUAL_BUFFER_BYTES }
+    ? { contextTokens: null, cacheBytesPerToken: 0, stateBytes: 0, bufferBytes: 0 }
+    : { contextTokens: null, cacheBytesPerToken, stateBytes: 0, bufferBytes: USUAL_BUFFER_BYTES }
 
 /** Of a model of text or embeddings. */
 export function estimateOf(costs: Costs, weightsBytes: number, { contextTokens, parallel }: Shape): Estimate {
   // A model that only embeds reads a text in one go and remembers nothing of it, but it needs room for all of it at once.
-  const cacheBytes = costs.cacheBytesPerToken * contextTokens * parallel
+  const cacheBytes = (costs.cacheBytesPerToken * contextTokens + costs.stateBytes) * parallel
   return summed(weightsBytes, cacheBytes, costs.bufferBytes + PROCESS_BYTES)
 }
 

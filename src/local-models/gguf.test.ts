@@ -63,6 +63,18 @@ describe('the header of a GGUF file', () => {
     expect((await read(bytes)).kvHeads).toBe(10)
   })
 
+  test('with layers that remember a state counts the others, and that', async () => {
+    const numbers = { block_count: 8, embedding_length: 64, full_attention_interval: 4, 'ssm.inner_size': 32, 'ssm.state_size': 16 }
+    const entries = Object.entries({ ...numbers, 'attention.head_count_kv': 2 }).flatMap(([name, value]) => [
+      text(`x.${name}`),
+      u32(4),
+      u32(value),
+    ])
+    const header = await read(head(7, text('general.architecture'), u32(8), text('x'), ...entries))
+
+    expect(header).toMatchObject({ kvHeads: 2 * 2, stateNumbers: 6 * 32 * 16 })
+  })
+
   test.each([
     ['no GGUF', Buffer.from('no model at all'), /no GGUF/],
     ['an empty file', Buffer.alloc(0), /cut short/],
@@ -126,6 +138,7 @@ describe('the estimate', () => {
     feedForwardLength: 9728,
     heads: 32,
     kvHeads: 8 * 36,
+    stateNumbers: 0,
     keyLength: 128,
     valueLength: 128,
     vocabulary: 151_936,

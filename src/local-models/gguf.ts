@@ -28,8 +28,10 @@ export type GgufHeader = {
   readonly embeddingLength: number
   readonly feedForwardLength: number
   readonly heads: number
-  /** Summed over all layers: some models have fewer in some. */
+  /** Summed over all layers: some models have fewer in some, or none. */
   readonly kvHeads: number
+  /** Numbers that a run keeps in the layers that remember a state instead of tokens, whatever its length. */
+  readonly stateNumbers: number
   readonly keyLength: number
   readonly valueLength: number
   readonly vocabulary: number
@@ -144,6 +146,7 @@ function headerOf(entries: ReadonlyMap<string, Value>): GgufHeader {
     throw new BadGguf('its header does not say how large the model is')
   const heads = Math.max(1, number('attention.head_count') ?? 1)
   const each = Math.ceil(embeddingLength / heads)
+  const kvHeads = kvHeadsByLayer(entries.get(`${architecture}.attention.head_count_kv`), layers, heads, number('full_attention_interval'))
   const tokens = entries.get('tokenizer.ggml.tokens')
   const listed = typeof tokens === 'object' ? tokens.length : 0
   return {
@@ -153,7 +156,8 @@ function headerOf(entries: ReadonlyMap<string, Value>): GgufHeader {
     embeddingLength,
     feedForwardLength: number('feed_forward_length') ?? 0,
     heads,
-    kvHeads: kvHeadsOf(entries.get(`${architecture}.attention.head_count_kv`), layers, heads),
+    kvHeads: kvHeads.reduce((sum, one) => sum + one, 0),
+    stateNumbers: kvHeads.filter((one) => one === 0).length * (number('ssm.inner_size') ?? 0) * (number('ssm.state_size') ?? 0),
     keyLength: number('attention.key_length') ?? each,
     valueLength: number('attention.value_length') ?? each,
     vocabulary: Math.max(listed, number('vocab_size') ?? 0),
@@ -161,10 +165,12 @@ function headerOf(entries: ReadonlyMap<string, Value>): GgufHeader {
   }
 }
 
-function kvHeadsOf(value: Value | undefined, layers: number, heads: number): number {
+/** With an interval only every so-manieth layer looks at tokens; the others remember a state. */
+function kvHeadsByLayer(value: Value | undefined, layers: number, heads: number, interval: number | null): readonly number[] {
   const list = numbersOf(value)
-  if (list) return list.reduce((sum, one) => sum + Math.max(0, one), 0)
-  return (typeof value === 'number' && value >= 0 ? value : heads) * layers
+  if (list) return list.map((one) => Math.max(0, one))
+  const each = typeof value === 'number' && value >= 0 ? value : heads
+  return Array.from({ length: layers }, (_, layer) => (interval === null || interval < 1 || (layer + 1) % interval === 0 ? each : 0))
 }
 
 /** Reads forward through a file, a buffer at a time. */
