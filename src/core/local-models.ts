@@ -57,6 +57,8 @@ export type LocalModels = {
    * busy; and with the signal's reason when it is aborted.
    */
   acquire(id: string, tenant: Tenant, signal: Signal): Promise<Lease>
+  /** An engine computes on a GPU with so much memory, and that is what there is to share from now on. */
+  onGpu(memoryBytes: number): void
   /** Calls back after a model has come, gone or changed. Returns what ends that. */
   onChange(listener: () => void): () => void
 }

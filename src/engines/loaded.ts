@@ -13,6 +13,8 @@ const START_MS = 600_000
 export type ChildPlan = Pick<ProcessOptions, 'script' | 'env' | 'failure'> & {
   /** Goes to the script as JSON, in its only argument. */
   readonly start: unknown
+  /** Is told what the child says of itself each time it is ready. */
+  readonly onReady?: (info: unknown) => void
   /** Calls that may wait per call that is computed. More would wait for longer than anybody does. */
   readonly waitingPerSlot: number
 }
@@ -33,15 +35,17 @@ export class Loaded implements Tenant {
   readonly #models: LocalModels
   readonly #slots: Slots
   readonly #child: EngineProcess
+  readonly #onReady: (info: unknown) => void
   #lease: Lease | null = null
   #opening: Promise<void> | null = null
   /** Ends a wait for memory when the engine closes. */
   readonly #closing = new Cancel()
   #runs = 0
 
-  constructor(model: LocalModel, models: LocalModels, { start, waitingPerSlot, ...child }: ChildPlan) {
+  constructor(model: LocalModel, models: LocalModels, { start, waitingPerSlot, onReady = () => undefined, ...child }: ChildPlan) {
     this.model = model
     this.#models = models
+    this.#onReady = onReady
     const slots = Math.max(1, model.parallel)
     this.#slots = new Slots(slots, slots * waitingPerSlot)
     this.#child = new EngineProcess({ ...child, args: [JSON.stringify(start)], startMs: START_MS, onGone: () => this.#release() })
@@ -113,6 +117,7 @@ export class Loaded implements Tenant {
     this.#lease ??= await this.#models.acquire(this.model.id, this, this.#closing)
     try {
       await this.#child.ensureReady(this.#closing)
+      this.#onReady(this.#child.info)
     } catch (error) {
       this.#release()
       throw error

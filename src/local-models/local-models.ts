@@ -89,7 +89,6 @@ export class ModelStore implements LocalModels {
     return this.settings.memory.preload.filter((id) => this.#models.some((model) => model.id === id))
   }
 
-  /** An engine runs on a GPU with so much memory: the budget is of that from now on. */
   onGpu(memoryBytes: number): void {
     if (memoryBytes === this.#memoryBytes) return
     this.#memoryBytes = memoryBytes

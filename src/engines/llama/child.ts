@@ -6,7 +6,7 @@ import type * as Library from 'node-llama-cpp'
 import type { Llama, LlamaModel } from 'node-llama-cpp'
 import { ChildFailure, serveParent } from '../process-child.ts'
 import type { ChildHandler } from '../process-child.ts'
-import type { ChatBody, ChildStart, EmbedBody } from './wire.ts'
+import type { ChatBody, ChildInfo, ChildStart, EmbedBody } from './wire.ts'
 
 /** How many tokens of prompts are read at once: enough to keep the processor busy, few enough that others get their turn. */
 const BATCH_TOKENS = 512
@@ -23,7 +23,9 @@ await serveParent(async () => {
     throw new ChildFailure(error instanceof library.InsufficientMemoryError ? 'no_memory' : 'bad_file')
   })
   const handle = start.modality === 'text' ? await chats(llama, model) : await embeddings(model)
-  return { info: { gpu: llama.gpu, contextTokens: contextTokensOf(model) }, handle }
+  const gpuMemoryBytes = llama.gpu === false ? 0 : (await llama.getVramState()).total
+  const info: ChildInfo = { gpuMemoryBytes, contextTokens: contextTokensOf(model) }
+  return { info, handle }
 })
 
 /** On the GPU where there is one and a build for it; otherwise, or where that fails, on the CPU. */

@@ -20,6 +20,10 @@ export class ModelsFixture implements LocalModels {
     return this.models
   }
 
+  onGpu(): void {
+    throw new TypeError('there is no GPU in these tests')
+  }
+
   acquire(id: string, tenant: Tenant): Promise<Lease> {
     const model = this.models.find((one) => one.id === id)
     if (!model) return Promise.reject(fail('MODEL_OFFLINE'))

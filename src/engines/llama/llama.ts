@@ -6,6 +6,7 @@
 import type { Abilities, Engine, EngineModel, Reach } from '../../core/engine.ts'
 import { type LocalModel, type LocalModels, PROJECTOR, sees } from '../../core/local-models.ts'
 import { Children } from '../children.ts'
+import { isFields } from '../fields.ts'
 import { embeddingAbility } from './embedding.ts'
 import { childFailure } from './failure.ts'
 import type { Loaded } from '../loaded.ts'
@@ -54,7 +55,11 @@ export class LlamaEngine implements Engine {
       plan(model) {
         const start = startOf(model, threads, gpu)
         const by = serverOf(model)
-        const common = { env, failure: childFailure, waitingPerSlot: WAITING_PER_SLOT }
+        const onReady = (info: unknown): void => {
+          const bytes = gpuMemoryIn(info)
+          if (bytes > 0) models.onGpu(bytes)
+        }
+        const common = { env, failure: childFailure, onReady, waitingPerSlot: WAITING_PER_SLOT }
         if (by === null) return { ...common, script: new URL('./child.ts', import.meta.url), start }
         return { ...common, script: by.script, start: serverStartOf(model, start, by.program, env) }
       },
@@ -77,7 +82,6 @@ export class LlamaEngine implements Engine {
     return this.#children.close()
   }
 
-  /** Loads a model before anybody asks for it. Rejects as a run of it would. */
   async warm(model: string): Promise<void> {
     await this.#children.of(model).warm()
   }
@@ -86,6 +90,12 @@ export class LlamaEngine implements Engine {
   pid(model: string): number | null {
     return this.#children.pid(model)
   }
+}
+
+/** Of the GPU that a child computes on; 0 where it has none, or does not say. */
+function gpuMemoryIn(info: unknown): number {
+  const bytes = isFields(info) ? info['gpuMemoryBytes'] : null
+  return typeof bytes === 'number' && Number.isSafeInteger(bytes) ? bytes : 0
 }
 
 const startOf = ({ file, modality, contextTokens, parallel }: LocalModel, threads: number, gpu: boolean): ChildStart => ({

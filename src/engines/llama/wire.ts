@@ -12,6 +12,13 @@ export type ChildStart = {
   readonly gpu: boolean
 }
 
+/** What the child says of itself when the model is loaded. */
+export type ChildInfo = {
+  /** Of all GPUs that it computes on; 0 where the CPU computes. */
+  readonly gpuMemoryBytes: number
+  readonly contextTokens: number
+}
+
 /** What the child of llama.cpp's own server is started with. It only chats. */
 export type ServerStart = Omit<ChildStart, 'modality'> & {
   /** Absolute path of the program. */
