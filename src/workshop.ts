@@ -48,8 +48,7 @@ export async function openWorkshop(config: Config, clock: Clock): Promise<Worksh
     models,
     codecs,
     warm() {
-      for (const engine of engines.values())
-        if (engine instanceof LlamaEngine) for (const id of models.preload) void engine.warm(id).catch(() => undefined)
+      for (const engine of engines.values()) for (const id of models.preload) engine.warm?.(id).catch(() => undefined)
     },
     async close() {
       await Promise.all([...engines.values()].map((engine) => engine.close()))

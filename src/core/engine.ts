@@ -61,6 +61,8 @@ export type Engine = {
   readonly lists: boolean
   /** Asks the engine whether it is there. Never rejects; bounded by the signal. */
   probe(signal: AbortSignal): Promise<Reach>
+  /** Loads a model of this machine before anybody asks for it. Rejects as a run of it would, also where it is another engine's. */
+  warm?(model: string): Promise<void>
   /** Lets go of sockets and children. */
   close(): Promise<void>
 }

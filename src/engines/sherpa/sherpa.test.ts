@@ -52,6 +52,7 @@ const storeOf = (models: readonly LocalModel[]): LocalModels => ({
     if (!model) throw new Error('no such model')
     return { model, used: () => undefined, release: () => void released.push(id) }
   },
+  onGpu: () => undefined,
   onChange: () => () => undefined,
 })
 
@@ -242,6 +243,13 @@ describe.skipIf(why !== null)(`a sherpa child${why === null ? '' : ` (not here: 
       code: 'MODEL_OFFLINE',
       message: expect.stringContaining('npm run models -- pull tts-kokoro'),
     })
+  })
+
+  test('can be loaded before anybody asks for it', async () => {
+    await engine.warm('voice')
+
+    expect(engine.pid('voice')).not.toBeNull()
+    await expect(engine.warm('nobody')).rejects.toMatchObject({ code: 'MODEL_OFFLINE' })
   })
 
   test('that is killed is started again by the next request', async () => {

@@ -53,6 +53,10 @@ export class SherpaEngine implements Engine {
     return this.#children.close()
   }
 
+  async warm(model: string): Promise<void> {
+    await this.#children.of(model).warm()
+  }
+
   /** The process id of a model's child; null where it is not loaded. */
   pid(model: string): number | null {
     return this.#children.pid(model)
