@@ -70,9 +70,8 @@ export class Loaded implements Tenant {
    * One call of the child, in turn. Rejects with `MODEL_AT_CAPACITY` where the queue is full or too slow, with what the child's
    * refusal means, and with the signal's reason on abort: a call that waits then loses its place, one that runs is ended.
    */
-  async call(method: string, body: unknown, { signal, firstByteMs, stallMs, choice = 0, ...rest }: LoadedCall): Promise<CallEnd> {
-    this.#runs++
-    try {
+  call(method: string, body: unknown, { signal, firstByteMs, stallMs, choice = 0, ...rest }: LoadedCall): Promise<CallEnd> {
+    return this.during(async () => {
       const giveBack = await this.#slots.take(choice, signal, firstByteMs)
       try {
         await this.#ready(signal, firstByteMs)
@@ -80,10 +79,26 @@ export class Loaded implements Tenant {
       } finally {
         giveBack()
       }
+    })
+  }
+
+  /** Work of several calls of which the child remembers the earlier ones: the model is not unloaded between them. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#runs++
+    try {
+      return await work()
     } finally {
       this.#runs--
       this.#lease?.used()
     }
+  }
+
+  /**
+   * Tells the child what takes no computing, at once, however many wait for their turn. Nobody hears what came of it; where there
+   * is no child there is nothing to be told. One that does not answer within `silentMs` is taken for hung.
+   */
+  tell(method: string, body: unknown, silentMs: number): void {
+    this.#child.call(method, body, { signal: new Cancel(), silentMs }).catch(() => undefined)
   }
 
   /** Loads the model before anybody asks for it. */

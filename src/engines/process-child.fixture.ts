@@ -7,6 +7,8 @@ import type { ChildCall } from './process-child.ts'
 const [mode = '', file = ''] = process.argv.slice(2)
 const CHANNEL_FD = 3
 const FOREVER_MS = 2 ** 30
+/** Ends what waits until it is told. */
+let told = (): void => undefined
 
 if (mode === 'crash') process.exit(3)
 if (mode === 'mute') await sleep(FOREVER_MS)
@@ -54,6 +56,13 @@ async function handle({ method, body, bytes, left, part, beat }: ChildCall): Pro
       part('before')
       await new Promise((resolve) => left.addEventListener('abort', resolve))
       return { value: 'left' }
+    case 'until-told':
+      part('before')
+      await new Promise<void>((resolve) => (told = resolve))
+      return { value: 'told' }
+    case 'tell':
+      told()
+      break
     case 'garbage':
       part('before')
       await sleep(20)

@@ -11,8 +11,8 @@ import { rounded, wordsOf } from './words.ts'
 /** The longest stretch of speech that is understood at once, and what the detector keeps of a recording. */
 const LONGEST_SPEECH_SECONDS = 24
 const DETECTOR_SECONDS = 60
-/** More recordings at once are more than the gateway sends. */
-const MAX_RECORDINGS = 64
+/** Recordings at once, most of them waiting for their turn or for their callers. Each has a detector, of some megabytes. */
+const MAX_RECORDINGS = 128
 
 const start = childStart.parse(JSON.parse(process.argv[2] ?? ''))
 
@@ -76,7 +76,7 @@ function listening(sherpa: Sherpa, { file, others, threads }: ChildStart): Opene
   const cutter = (): Cutter => (vad === undefined ? new QuietCutter() : new SpeechCutter(known('bad_file', () => detector(sherpa, vad))))
   // A detector that is no good shows at the start, not at the first request.
   cutter()
-  const recordings = new Map<number, Cutter>()
+  const recordings = new Map<number, { readonly cutter: Cutter; count: number }>()
   return {
     info: { speakers: 0, sampleRate: LISTEN_RATE },
     async handle(call) {
@@ -85,12 +85,16 @@ function listening(sherpa: Sherpa, { file, others, threads }: ChildStart): Opene
         return { value: null }
       }
       if (call.method !== 'hear') throw new ChildFailure('wrong_modality')
-      const { id, last } = hearBody.parse(call.body)
-      const recording = recordings.get(id) ?? cutter()
-      if (!recordings.has(id) && recordings.size >= MAX_RECORDINGS) throw new ChildFailure('busy')
+      const { id, from, last } = hearBody.parse(call.body)
+      if (from === 0 && recordings.size >= MAX_RECORDINGS) throw new ChildFailure('busy')
+      const recording = from === 0 ? { cutter: cutter(), count: 0 } : recordings.get(id)
+      // What was heard before went with another child: half a transcript is none.
+      if (recording?.count !== from) throw new ChildFailure('lost')
+      const samples = floatsOf(call.bytes ?? Buffer.alloc(0))
+      recording.count += samples.length
       if (last) recordings.delete(id)
       else recordings.set(id, recording)
-      const stretches = [...(call.bytes ? recording.feed(floatsOf(call.bytes)) : []), ...(last ? recording.end() : [])]
+      const stretches = [...recording.cutter.feed(samples), ...(last ? recording.cutter.end() : [])]
       return { value: await understand(recognizer, stretches, call) }
     },
   }

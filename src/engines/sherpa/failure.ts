@@ -11,6 +11,8 @@ export function childFailure(reason: string): Failure {
       return fail('MODEL_OFFLINE', { say: 'The model cannot do this', internal: 'sherpa_wrong_modality' })
     case 'busy':
       return fail('MODEL_AT_CAPACITY', { internal: 'sherpa_full' })
+    case 'lost':
+      return fail('INFERENCE_FAILED', { internal: 'sherpa_recording_lost' })
     default:
       return fail('INFERENCE_FAILED', { internal: 'sherpa_defect' })
   }

@@ -20,8 +20,11 @@ export const childInfo = z.object({ speakers: z.int().nonnegative(), sampleRate:
 /** `speak`: one sentence in, its samples out. */
 export const speakBody = z.object({ text: z.string(), speaker: z.int().nonnegative(), speed: z.number().positive() })
 
-/** `hear`: some seconds of a recording in; `last` once there are no more. What became whole of it comes out. `forget` ends it early. */
-export const hearBody = z.object({ id: z.int(), last: z.boolean() })
+/**
+ * `hear`: some seconds of a recording in, and how many samples of it came before them; `last` once there are no more. What became
+ * whole of it comes out. `forget` ends it early.
+ */
+export const hearBody = z.object({ id: z.int(), from: z.int().nonnegative(), last: z.boolean() })
 export const forgetBody = z.object({ id: z.int() })
 
 const times = { start: z.number(), end: z.number() }
