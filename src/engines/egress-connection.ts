@@ -36,6 +36,8 @@ export type Sender = {
   /** Whether it looks at the fields of downloads. */
   readonly download: boolean
   read(bytes: Buffer): void
+  /** The head of its request has been written, and what of the body there was. */
+  sent?(): void
   /** The connection is gone: `null` when the server closed it in good order, else why. */
   lost(error: unknown): void
 }
@@ -70,7 +72,9 @@ export class Connection {
   #paused = false
   /** What is to be written once the connection is open. */
   #head = ''
-  #body: string | Buffer | undefined = undefined
+  #body: Body = undefined
+  /** Who waits until the system has taken what was written. */
+  #drained: (() => void) | null = null
 
   constructor(target: Target, keeper: Keeper) {
     this.#keeper = keeper
@@ -85,6 +89,7 @@ export class Connection {
     socket.on('error', (error: unknown) => {
       reason = error
     })
+    socket.on('drain', () => this.#drained?.())
     socket.on('end', () => this.#lose(reason))
     socket.on('close', () => {
       clearTimeout(opening)
@@ -93,7 +98,7 @@ export class Connection {
   }
 
   /** Writes a request, as soon as the connection is open. `head` is without the length of the body where there is one. */
-  send(sender: Sender, head: string, body: string | Buffer | undefined): void {
+  send(sender: Sender, head: string, body: Body): void {
     this.#sender = sender
     this.response.reset(sender.download)
     this.#head = head
@@ -107,6 +112,21 @@ export class Connection {
     write(this.#socket, this.#head, this.#body)
     this.#head = ''
     this.#body = undefined
+    this.#sender.sent?.()
+  }
+
+  /** More of a body whose head has been written. Resolves when there is room for the next, or the connection is gone. */
+  write(pieces: readonly (string | Buffer)[]): Promise<void> {
+    if (this.#gone) return Promise.resolve()
+    const socket = this.#socket
+    let roomy = true
+    socket.cork()
+    for (const piece of pieces) roomy = typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece)
+    socket.uncork()
+    if (roomy) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#drained = resolve
+    })
   }
 
   /**
@@ -177,6 +197,7 @@ export class Connection {
     this.#idle.clear()
     this.#body = undefined
     this.#socket.destroy()
+    this.#drained?.()
     this.#keeper.gone(this)
     const sender = this.#sender
     this.#sender = null
@@ -191,14 +212,18 @@ function idleMsAfter(response: HttpResponse): number {
   return seconds === -1 ? IDLE_MS : Math.min(IDLE_MS, seconds * 1000 - IDLE_MARGIN_MS)
 }
 
+/** What is there of a body when its head is written; of one that is still coming its size, if that is known. */
+type Body = string | Buffer | { readonly sizeBytes: number | null } | undefined
+
 /** One piece for the system, whatever it is made of. */
-function write(socket: Socket, head: string, body: string | Buffer | undefined): void {
+function write(socket: Socket, head: string, body: Body): void {
   if (body === undefined) socket.write(head, 'latin1')
   else if (typeof body === 'string') {
     const sizeBytes = Buffer.byteLength(body)
     // With a byte for each character it is ASCII, which goes out as it is in memory.
     socket.write(`${head}${sizeBytes}\r\n\r\n${body}`, sizeBytes === body.length ? 'latin1' : 'utf8')
-  } else {
+  } else if (!Buffer.isBuffer(body)) socket.write(body.sizeBytes === null ? head : `${head}${body.sizeBytes}\r\n\r\n`, 'latin1')
+  else {
     socket.cork()
     socket.write(`${head}${body.length}\r\n\r\n`, 'latin1')
     socket.write(body)

@@ -1,8 +1,9 @@
 /** One request of the network door and its answer: from a connection to the receiver, and to one end. */
 import { Failure, callerLeft, fail } from '../core/errors.ts'
-import type { EgressRequest, Receiver } from './egress.ts'
+import type { BodyStream, EgressRequest, Receiver } from './egress.ts'
 import type { Limits, Waiting } from './egress-alarm.ts'
 import type { Connection, Sender } from './egress-connection.ts'
+import { Upload } from './egress-upload.ts'
 import { EngineClosed, type Sockets } from './egress-sockets.ts'
 import type { AnswerTaker } from './http-response.ts'
 import { ERROR_BODY_BYTES, type UpstreamHeaders, connectFailure, isReset, refusal } from './upstream-error.ts'
@@ -38,6 +39,8 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
   #dirty = false
   /** The connection is gone, and why. It is acted on when the receiver has taken everything, as is the end. */
   #lost: { readonly reason: unknown } | null = null
+  /** The body, where it is still coming. */
+  #upload: Upload | null = null
   /** How the answer ended, once it has: `true` well. */
   #ending: true | Failure | null = null
 
@@ -62,13 +65,28 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
     if (signal.aborted) return this.#fail(this.#abortReason())
     signal.addEventListener('abort', this)
     try {
-      this.#connection = this.#sockets.take(false)
+      // What is sent only once is not sent where the server may just be closing.
+      this.#connection = this.#sockets.take(this.#stream !== null)
     } catch (error) {
       return this.#fail(error)
     }
     this.#limits = this.#connection.limits
     this.#limits.start(this, firstByteMs)
     this.#connection.send(this, this.#head, this.#request.body)
+  }
+
+  sent(): void {
+    const body = this.#stream
+    const connection = this.#connection
+    const limits = this.#limits
+    if (body === null || connection === null || limits === null) return
+    const { firstByteMs } = this.#request
+    this.#upload = new Upload({ body, connection, limits, waiting: this, firstByteMs, failed: (reason) => this.#fail(reason) })
+  }
+
+  get #stream(): BodyStream | null {
+    const { body } = this.#request
+    return body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? null : body
   }
 
   get download(): boolean {
@@ -227,12 +245,15 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
   }
 
   /** The answer has ended, whole or with a failure. What came of it goes to the receiver first. */
-  #end(ending: true | Failure): void {
+  #end(end: true | Failure): void {
+    // Who answers before it knows what it was asked has not understood it.
+    const early = end === true && this.#refused === null && this.#upload?.done === false
+    const ending = early ? fail('INFERENCE_FAILED', { internal: 'upstream_early' }) : end
     this.#ending = ending
     this.#flush()
     if (this.#settled || this.#paused) return
     this.#settle()
-    const clean = ending === true && this.#lost === null && !this.#held?.length
+    const clean = ending === true && this.#lost === null && !this.#held?.length && this.#upload?.done !== false
     if (this.#connection && clean) this.#sockets.giveBack(this.#connection)
     else this.#drop()
     if (this.#refused) this.#reject(refusalOf(this.#refused))
@@ -250,6 +271,7 @@ export class Exchange implements Sender, AnswerTaker, Waiting {
 
   #settle(): void {
     this.#settled = true
+    this.#upload?.stop()
     this.#request.signal.removeEventListener('abort', this)
   }
 

@@ -10,7 +10,7 @@ export type HeadOf = {
   readonly path: string
   readonly fromRoot?: boolean
   readonly accept: string
-  readonly body?: string | Buffer
+  readonly body?: string | Buffer | { readonly sizeBytes: number | null }
   /** Instead of that of every request, which is JSON's. */
   readonly contentType?: string
   readonly range?: RangeFields
@@ -19,7 +19,10 @@ export type HeadOf = {
 /** Fields of one request of a download. Empty for one that is not sent. */
 export type RangeFields = { readonly range: string; readonly ifRange: string; readonly authorization: string }
 
-type Head = HeadOf & { readonly bodied: boolean; readonly text: string }
+/** Whether a body follows, and whether its size is known. */
+type Framing = 'none' | 'sized' | 'chunked'
+
+type Head = HeadOf & { readonly framing: Framing; readonly text: string }
 
 /** Names of fields, lower-case, that say how a message is sent; only the network door knows that. */
 const OWN: ReadonlySet<string> = new Set([
@@ -71,18 +74,18 @@ export class Heads {
   }
 
   /**
-   * The head of a request: whole where it has no body, else up to and without the number of its bytes, after which an
-   * empty line is due. Throws a `Failure` for a path that is none.
+   * The head of a request: whole where it has no body or one in chunks, else up to and without the number of its bytes, after which
+   * an empty line is due. Throws a `Failure` for a path that is none.
    */
   of(request: HeadOf): string {
-    const bodied = request.body !== undefined
-    if (request.range) return this.#written(request, bodied, rangeLines(request.range))
+    const framing = framingOf(request.body)
+    if (request.range) return this.#written(request, framing, rangeLines(request.range))
     const heads = this.#heads.get(request.path)
-    if (heads) for (const head of heads) if (head.bodied === bodied && isFor(head, request)) return head.text
-    return this.#build(request, bodied)
+    if (heads) for (const head of heads) if (head.framing === framing && isFor(head, request)) return head.text
+    return this.#build(request, framing)
   }
 
-  #build(request: HeadOf, bodied: boolean): string {
+  #build(request: HeadOf, framing: Framing): string {
     const { method, path, fromRoot = false, accept, contentType } = request
     const head: Head = {
       method,
@@ -90,8 +93,8 @@ export class Heads {
       fromRoot,
       accept,
       ...(contentType !== undefined && { contentType }),
-      bodied,
-      text: this.#written(request, bodied, ''),
+      framing,
+      text: this.#written(request, framing, ''),
     }
     if (this.#count++ >= HEADS) {
       this.#heads.clear()
@@ -103,16 +106,25 @@ export class Heads {
     return head.text
   }
 
-  #written({ method, path, fromRoot = false, accept, contentType }: HeadOf, bodied: boolean, lines: string): string {
+  #written({ method, path, fromRoot = false, accept, contentType }: HeadOf, framing: Framing, lines: string): string {
     const target = fromRoot ? path : this.#basePath + path
     if (!PATH.test(target) || !VALUE.test(accept) || (contentType !== undefined && !VALUE.test(contentType)))
       throw fail('INFERENCE_FAILED', { internal: 'upstream_request' })
     const own = contentType === undefined ? this.#fields : this.#fields.replace(CONTENT_TYPE, `content-type: ${contentType}\r\n`)
     const fields = `host: ${this.#host}\r\nconnection: keep-alive\r\n${own}accept: ${accept}\r\naccept-encoding: identity\r\n`
-    const end = bodied ? 'content-length: ' : method === 'POST' ? 'content-length: 0\r\n\r\n' : '\r\n'
-    return `${method} ${target} HTTP/1.1\r\n${fields}${lines}${end}`
+    return `${method} ${target} HTTP/1.1\r\n${fields}${lines}${framing === 'none' && method === 'GET' ? '\r\n' : ENDS[framing]}`
   }
 }
+
+/** How a head ends. A POST without a body has one of no bytes. */
+const ENDS: Readonly<Record<Framing, string>> = {
+  none: 'content-length: 0\r\n\r\n',
+  sized: 'content-length: ',
+  chunked: 'transfer-encoding: chunked\r\n\r\n',
+}
+
+const framingOf = (body: HeadOf['body']): Framing =>
+  body === undefined ? 'none' : typeof body !== 'string' && 'sizeBytes' in body && body.sizeBytes === null ? 'chunked' : 'sized'
 
 /** Throws a `Failure` for what could not stand in a head. */
 function rangeLines({ range, ifRange, authorization }: RangeFields): string {

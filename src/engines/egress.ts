@@ -25,7 +25,7 @@ export type EgressRequest = {
   readonly path: string
   readonly fromRoot?: boolean
   /** JSON, unless `contentType` says otherwise. */
-  readonly body?: string | Buffer
+  readonly body?: string | Buffer | BodyStream
   readonly contentType?: string
   readonly accept: string
   readonly signal: Signal
@@ -37,6 +37,9 @@ export type EgressRequest = {
   readonly firstByteMs: number
   readonly stallMs: number
 }
+
+/** A body that is still coming: of so many bytes, or of as many as there will be where that is null. Taken once, piece by piece. */
+export type BodyStream = { readonly sizeBytes: number | null; readonly pieces: AsyncIterable<Buffer> }
 
 /** Takes a successful answer. What any of its methods throws ends the request and is what `send` rejects with. */
 export type Receiver = {
@@ -72,6 +75,8 @@ export class Egress {
    * Rejects with a `Failure`; with `callerLeft()` (or the signal's own `Failure`) as soon as the signal is aborted, the
    * socket then being closed at once. Redirects are not followed. A request is sent a second time in one case only: a
    * kept-alive connection was closed by the server before any byte of an answer came.
+   * A body that is still coming goes out on a connection of its own, as fast as the server takes it; while it is the body that is waited
+   * for, no limit runs, and what ends its pieces early ends the request. `firstByteMs` begins anew when all of it is sent.
    */
   send(request: EgressRequest, receiver: Receiver): Promise<void> {
     return new Promise((resolve, reject) => {
