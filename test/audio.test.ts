@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Codecs } from '../src/audio/codecs.ts'
 import { containerOf } from '../src/audio/recognise.ts'
 import { completeWav, wavHead } from '../src/audio/wav.ts'
+import { heardOf } from '../src/core/audio.ts'
 import { Cancel } from '../src/core/cancel.ts'
+import { uploadOf } from '../src/core/upload.fixture.ts'
 import { bareEnvironment } from '../src/engines/process.ts'
 import { recording } from './harness/recording.ts'
 import { giveAccount } from './harness/accounts.ts'
@@ -81,7 +83,7 @@ async function lengthAndLevel(bytes: Buffer): Promise<{ seconds: number; level: 
   const container = containerOf(bytes)
   if (container === null) throw new Error('no recording')
   let [count, squares] = [0, 0]
-  for await (const samples of codecs.decode({ container, bytes }, { sampleRate: 16_000, signal: new Cancel() })) {
+  for await (const samples of heardOf({ container, file: uploadOf(bytes) }, codecs, { sampleRate: 16_000, signal: new Cancel() })) {
     for (const sample of samples) squares += (sample / 32_768) ** 2
     count += samples.length
   }

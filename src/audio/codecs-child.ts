@@ -13,6 +13,7 @@ setFlagsFromString('--max-old-space-size=512')
 const rate = z.int().min(8_000).max(192_000)
 const openDecoder = z.object({ container: z.enum(CONTAINERS), sampleRate: rate })
 const openEncoder = z.object({ format: z.enum(['mp3', 'opus', 'flac']), sampleRate: rate })
+const nextOfDecoder = z.object({ last: z.boolean() })
 const byId = z.object({ id: z.int() })
 
 const decodings = new Map<number, Decoding>()
@@ -31,12 +32,12 @@ async function handle({
   switch (method) {
     case 'decode': {
       const { container, sampleRate } = openDecoder.parse(body)
-      decodings.set(++lastId, await known(() => Decoding.open(container, bytes ?? Buffer.alloc(0), sampleRate)))
+      decodings.set(++lastId, new Decoding(container, sampleRate))
       return { value: lastId }
     }
     case 'decode.next': {
-      const samples = await known(() => find(decodings, body).next())
-      return { value: null, bytes: bytesOfSamples(samples) }
+      const samples = await known(() => find(decodings, body).next(bytes, nextOfDecoder.parse(body).last))
+      return { value: null, ...(samples && { bytes: bytesOfSamples(samples) }) }
     }
     case 'encode': {
       const { format, sampleRate } = openEncoder.parse(body)

@@ -1,7 +1,8 @@
 /** The gateway's side of the codecs: starts their child when one is needed, and lets go of it when none has been for a while. */
-import type { AudioTools, DecodeOptions, Recording, SpeechEncoder, SpeechFormat } from '../core/audio.ts'
+import type { AudioTools, Container, DecodeOptions, RecordingDecoder, SpeechEncoder, SpeechFormat } from '../core/audio.ts'
 import { Cancel, type Signal } from '../core/cancel.ts'
 import { fail, failField } from '../core/errors.ts'
+import type { CallEnd } from '../engines/process-calls.ts'
 import { type Pipe, openPipe, programOn } from '../engines/process-pipe.ts'
 import { EngineProcess } from '../engines/process.ts'
 import { bytesOfSamples, samplesOfBytes } from './samples.ts'
@@ -63,11 +64,8 @@ export class Codecs implements AudioTools {
     const id = await this.#begin('encode', { format, sampleRate }, signal)
     const ended = (): void => this.#ended()
     return {
-      encode: async (samples) => (await this.#call('encode.next', { id }, signal, bytesOfSamples(samples))) ?? EMPTY,
-      end: () =>
-        this.#call('encode.end', { id }, signal)
-          .then((bytes) => bytes ?? EMPTY)
-          .finally(ended),
+      encode: (samples) => this.#call('encode.next', { id }, signal, bytesOfSamples(samples)),
+      end: () => this.#call('encode.end', { id }, signal).finally(ended),
       leave: () => this.#leave(id),
     }
   }
@@ -82,16 +80,19 @@ export class Codecs implements AudioTools {
     return { encode: (samples) => pipe.write(bytesOfSamples(samples)), end: () => pipe.end(), leave: () => pipe.leave() }
   }
 
-  async *decode({ container, bytes }: Recording, { sampleRate, signal }: DecodeOptions): AsyncGenerator<Int16Array, void, undefined> {
-    const id = await this.#begin('decode', { container, sampleRate }, signal, bytes)
-    try {
-      for (;;) {
-        const part = await this.#call('decode.next', { id }, signal)
-        if (part === null || part.length === 0) return
-        yield samplesOfBytes(part)
-      }
-    } finally {
-      this.#leave(id)
+  async decoder(container: Container, { sampleRate, signal }: DecodeOptions): Promise<RecordingDecoder> {
+    const id = await this.#begin('decode', { container, sampleRate }, signal)
+    const next = (last: boolean, bytes?: Buffer): Promise<CallEnd> => this.#send('decode.next', { id, last }, signal, bytes)
+    return {
+      async *decode(bytes) {
+        const last = bytes === null
+        let step = await next(last, bytes ?? undefined)
+        while (step.bytes !== null) {
+          yield samplesOfBytes(step.bytes)
+          step = await next(last)
+        }
+      },
+      leave: () => this.#leave(id),
     }
   }
 
@@ -100,22 +101,25 @@ export class Codecs implements AudioTools {
     await this.#process.close()
   }
 
-  async #begin(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<number> {
+  async #begin(method: string, body: unknown, signal: Signal): Promise<number> {
     if (this.#idle) clearTimeout(this.#idle)
     this.#idle = null
     this.#open++
     try {
       await this.#process.ensureReady(signal)
-      const { value } = await this.#process.call(method, body, { signal, silentMs: SILENT_MS, ...(bytes && { bytes }) })
-      return Number(value)
+      return Number((await this.#send(method, body, signal)).value)
     } catch (error) {
       this.#ended()
       throw error
     }
   }
 
-  async #call(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<Buffer | null> {
-    return (await this.#process.call(method, body, { signal, silentMs: SILENT_MS, ...(bytes && { bytes }) })).bytes
+  async #call(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<Buffer> {
+    return (await this.#send(method, body, signal, bytes)).bytes ?? EMPTY
+  }
+
+  #send(method: string, body: unknown, signal: Signal, bytes?: Buffer): Promise<CallEnd> {
+    return this.#process.call(method, body, { signal, silentMs: SILENT_MS, ...(bytes && { bytes }) })
   }
 
   /** Whoever asked may be gone; what was opened is closed all the same. */

@@ -1,7 +1,7 @@
 /** A recording → samples of one channel at a wanted rate, some seconds at a time. Runs in the codecs' child. */
 import decode, { type AudioData, type StreamDecoder } from '@audio/decode'
 import type { Container } from '../core/audio.ts'
-import { indexFirst, isSound } from './mp4.ts'
+import { Mp4Order } from './mp4.ts'
 import { Resampler } from './resampler.ts'
 import { integersOf } from './samples.ts'
 
@@ -9,6 +9,8 @@ import { integersOf } from './samples.ts'
 const FEED_BYTES = 16 * 1024
 const SQUEEZED_FEED_BYTES = 2 * 1024
 const SQUEEZED: ReadonlySet<Container> = new Set(['flac', 'ogg', 'webm'])
+/** What is looked at to tell what is inside of an Ogg file. */
+const FIRST_BYTES = 36
 /** Rates that recordings have. The filter of another one would be endless. */
 const LOWEST_RATE = 1_000
 const HIGHEST_RATE = 768_000
@@ -16,67 +18,87 @@ const HIGHEST_RATE = 768_000
 const SECONDS_AT_ONCE = 10
 
 export class Decoding {
-  readonly #bytes: Uint8Array
-  readonly #decoder: StreamDecoder
+  readonly #container: Container
   readonly #sampleRate: number
   readonly #feedBytes: number
-  #from = 0
+  readonly #mp4: Mp4Order | null
+  /** Bytes that have come and were not decoded yet. */
+  #bytes: Buffer = Buffer.alloc(0)
+  /** Samples that were made and are too few to be handed over. */
+  #made: Float32Array[] = []
+  #count = 0
+  #decoder: StreamDecoder | null = null
   #resampler: Resampler | null = null
+  #whole = false
   #ended = false
 
-  private constructor(bytes: Uint8Array, decoder: StreamDecoder, sampleRate: number, feedBytes: number) {
-    this.#feedBytes = feedBytes
-    this.#bytes = bytes
-    this.#decoder = decoder
+  constructor(container: Container, sampleRate: number) {
+    this.#container = container
     this.#sampleRate = sampleRate
+    this.#feedBytes = SQUEEZED.has(container) ? SQUEEZED_FEED_BYTES : FEED_BYTES
+    this.#mp4 = container === 'm4a' ? new Mp4Order() : null
   }
 
-  static async open(container: Container, file: Buffer, sampleRate: number): Promise<Decoding> {
-    if (container === 'm4a' && !isSound(file)) throw new RangeError('the tables of the file are longer than it is')
-    const bytes = container === 'm4a' ? indexFirst(file) : file
-    // No Buffer: the decoders copy what lies at an odd place by `slice`, which of a Buffer copies nothing.
-    const feedBytes = SQUEEZED.has(container) ? SQUEEZED_FEED_BYTES : FEED_BYTES
-    return new Decoding(new Uint8Array(bytes), await decoderOf(container, file)(), sampleRate, feedBytes)
-  }
-
-  /** The next seconds; empty at the end. Throws for what cannot be decoded. */
-  async next(): Promise<Int16Array> {
-    const parts: Float32Array[] = []
-    let count = 0
-    while (!this.#ended && count < SECONDS_AT_ONCE * this.#sampleRate) {
-      const part = await this.#step()
-      if (part.length > 0) parts.push(part)
-      count += part.length
+  /**
+   * Takes more of the file, `last` once all of it has come. Gives some seconds of it, and the more of them when it is asked again
+   * without bytes; null where there is nothing to give but for more bytes. Throws for what cannot be decoded.
+   */
+  async next(bytes: Buffer | null, last: boolean): Promise<Int16Array | null> {
+    if (bytes !== null) this.#add(this.#mp4 ? this.#mp4.feed(bytes) : bytes)
+    if (last && !this.#whole) {
+      this.#whole = true
+      if (this.#mp4) this.#add(this.#mp4.end())
+    }
+    while (!this.#ended && this.#count < SECONDS_AT_ONCE * this.#sampleRate && (await this.#step())) {
       // What is cancelled meanwhile, and other recordings, get their turn.
       await new Promise(setImmediate)
     }
-    const all = new Float32Array(count)
-    let at = 0
-    for (const part of parts) {
-      all.set(part, at)
-      at += part.length
-    }
-    return integersOf(all)
+    const enough = this.#ended || this.#count >= SECONDS_AT_ONCE * this.#sampleRate
+    return enough && this.#count > 0 ? this.#handOver() : null
   }
 
   close(): void {
     this.#ended = true
-    this.#decoder.free()
+    this.#decoder?.free()
   }
 
-  async #step(): Promise<Float32Array> {
-    if (this.#from < this.#bytes.length) {
-      const piece = this.#bytes.subarray(this.#from, this.#from + this.#feedBytes)
-      this.#from += piece.length
-      return this.#take(await this.#decoder(piece))
+  #add(bytes: Buffer): void {
+    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes])
+  }
+
+  /** Decodes a little; false where that needs more bytes. */
+  async #step(): Promise<boolean> {
+    if (!this.#whole && this.#bytes.length < (this.#decoder ? 1 : FIRST_BYTES)) return false
+    this.#decoder ??= await decoderOf(this.#container, this.#bytes)()
+    if (this.#bytes.length > 0) {
+      // No Buffer: the decoders copy what lies at an odd place by `slice`, which of a Buffer copies nothing.
+      const piece = new Uint8Array(this.#bytes.subarray(0, this.#feedBytes))
+      this.#bytes = this.#bytes.subarray(piece.length)
+      this.#keep(this.#take(await this.#decoder(piece)))
+      return true
     }
     this.#ended = true
-    const last = this.#take(await this.#decoder())
-    const rest = this.#resampler?.end() ?? new Float32Array(0)
-    const all = new Float32Array(last.length + rest.length)
-    all.set(last)
-    all.set(rest, last.length)
-    return all
+    this.#keep(this.#take(await this.#decoder()))
+    this.#keep(this.#resampler?.end() ?? new Float32Array(0))
+    return true
+  }
+
+  #keep(samples: Float32Array): void {
+    if (samples.length === 0) return
+    this.#made.push(samples)
+    this.#count += samples.length
+  }
+
+  #handOver(): Int16Array {
+    const all = new Float32Array(this.#count)
+    let at = 0
+    for (const part of this.#made) {
+      all.set(part, at)
+      at += part.length
+    }
+    this.#made = []
+    this.#count = 0
+    return integersOf(all)
   }
 
   #take({ channelData, sampleRate }: AudioData): Float32Array {

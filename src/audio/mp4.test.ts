@@ -1,8 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { heardOf } from '../core/audio.ts'
 import { Cancel } from '../core/cancel.ts'
+import { uploadOf } from '../core/upload.fixture.ts'
 import { bareEnvironment } from '../engines/process.ts'
 import { Codecs } from './codecs.ts'
-import { indexFirst, isSound } from './mp4.ts'
+import { Mp4Order } from './mp4.ts'
 import { containerOf } from './recognise.ts'
 
 const RATE = 8_000
@@ -21,8 +23,8 @@ const box = (type: string, ...inside: readonly Buffer[]): Buffer => {
   return Buffer.concat([word(content.length + 8), Buffer.from(type, 'latin1'), content])
 }
 
-/** The index of a track of plain samples whose data begins at `offset`; `wide` has offsets of eight bytes. */
-function indexOf(offset: number, wide: boolean): Buffer {
+/** The index of a track of plain samples whose data begins at `offset`; `wide` has offsets of eight bytes, `listed` the size of each sample. */
+function indexOf(offset: number, wide: boolean, listed = false): Buffer {
   const entry = box('sowt', Buffer.alloc(6), half(1), Buffer.alloc(8), half(1), half(16), Buffer.alloc(4), half(RATE), half(0))
   const offsets = wide ? box('co64', word(0), word(1), word(0), word(offset)) : box('stco', word(0), word(1), word(offset))
   const count = RATE * SECONDS
@@ -31,7 +33,9 @@ function indexOf(offset: number, wide: boolean): Buffer {
     box('stsd', word(0), word(1), entry),
     box('stts', word(0), word(1), word(count), word(1)),
     box('stsc', word(0), word(1), word(1), word(count), word(1)),
-    box('stsz', word(0), word(2), word(count)),
+    listed
+      ? box('stsz', word(0), word(0), word(count), Buffer.concat(Array.from({ length: count }, () => word(2))))
+      : box('stsz', word(0), word(2), word(count)),
     offsets,
   )
   const media = [
@@ -46,9 +50,21 @@ const SAMPLES = Buffer.from(
   Int16Array.from({ length: RATE * SECONDS }, (_, at) => Math.round(9_000 * Math.sin((at / RATE) * 2 * Math.PI * 300))).buffer,
 )
 
+/** What goes to the decoder, piece by piece, and at the end. */
+function ordered(bytes: Buffer, pieceBytes: number): { readonly before: Buffer; readonly atEnd: Buffer } {
+  const order = new Mp4Order()
+  const before: Buffer[] = []
+  for (let at = 0; at < bytes.length; at += pieceBytes) before.push(order.feed(bytes.subarray(at, at + pieceBytes)))
+  return { before: Buffer.concat(before), atEnd: order.end() }
+}
+
 async function heard(bytes: Buffer): Promise<Int16Array> {
   const all: number[] = []
-  for await (const samples of codecs.decode({ container: 'm4a', bytes }, { sampleRate: RATE, signal: new Cancel() })) all.push(...samples)
+  for await (const samples of heardOf({ container: 'm4a', file: uploadOf(bytes, 1_000) }, codecs, {
+    sampleRate: RATE,
+    signal: new Cancel(),
+  }))
+    all.push(...samples)
   return Int16Array.from(all)
 }
 
@@ -59,11 +75,27 @@ describe('an MP4 file', () => {
     const first = Buffer.concat([HEAD, indexOf(HEAD.length + size + 8, wide), box('mdat', SAMPLES)])
 
     expect(containerOf(last)).toBe('m4a')
-    expect(indexFirst(first)).toBe(first)
-    expect(indexFirst(last).equals(first)).toBe(true)
+    for (const pieceBytes of [7, 300, 100_000]) {
+      const late = ordered(last, pieceBytes)
+      expect([late.before.length, late.atEnd.equals(first)]).toEqual([0, true])
+    }
     const sound = await heard(last)
     expect(sound.length).toBe(RATE * SECONDS)
     expect(Math.max(...sound)).toBeGreaterThan(8_900)
+  })
+
+  test('whose index comes first is decoded while it comes, once the index is there and has what it claims', async () => {
+    const size = indexOf(0, false, true).length
+    const head = Buffer.concat([HEAD, indexOf(HEAD.length + size + 8, false, true)])
+    const file = Buffer.concat([head, box('mdat', SAMPLES)])
+
+    for (const pieceBytes of [7, 300, 100_000]) {
+      const { before, atEnd } = ordered(file, pieceBytes)
+      expect([before.equals(file), atEnd.length]).toEqual([true, 0])
+    }
+    expect(new Mp4Order().feed(head).equals(head)).toBe(true)
+    expect(new Mp4Order().feed(head.subarray(0, -1)).length).toBe(0)
+    expect((await heard(file)).length).toBe(RATE * SECONDS)
   })
 
   test('that makes no sense is left as it is', () => {
@@ -73,7 +105,7 @@ describe('an MP4 file', () => {
       Buffer.concat([word(1), Buffer.from('mdat'), word(0)]),
       Buffer.alloc(64, 255),
     ])
-      expect(indexFirst(bytes)).toBe(bytes)
+      expect(Buffer.concat(Object.values(ordered(bytes, 5))).equals(bytes)).toBe(true)
   })
 
   test.for(['stsz', 'stco', 'stsc', 'stts'])('whose table %s claims billions of entries is corrupt, at once', async (table) => {
@@ -81,7 +113,7 @@ describe('an MP4 file', () => {
     index.writeUInt32BE(0xf0000000, index.indexOf(table) + (table === 'stsz' ? 12 : 8))
     const bytes = Buffer.concat([HEAD, box('mdat', SAMPLES), index])
 
-    expect(isSound(bytes)).toBe(false)
+    expect(() => ordered(bytes, 1_000)).toThrow(RangeError)
     await expect(heard(bytes)).rejects.toMatchObject({ code: 'ASR_UPSTREAM_VALIDATION_FAILED' })
   })
 })

@@ -3,7 +3,14 @@
  * piece, and tables that claim more than they hold are found out, because the decoder would believe them for minutes.
  */
 
-type Box = { readonly type: string; readonly from: number; readonly inside: number; readonly end: number }
+type Box = {
+  readonly type: string
+  readonly from: number
+  readonly inside: number
+  /** Where it ends in what is there, and where it says that it ends. */
+  readonly end: number
+  readonly announced: number
+}
 
 /** The boxes on the way to the tables of offsets. */
 const CONTAINERS: ReadonlySet<string> = new Set(['moov', 'trak', 'mdia', 'minf', 'stbl'])
@@ -11,8 +18,70 @@ const CONTAINERS: ReadonlySet<string> = new Set(['moov', 'trak', 'mdia', 'minf',
 /** How large an entry of a table is. */
 const ENTRY_BYTES: Readonly<Record<string, number>> = { stco: 4, co64: 8, stsc: 12, stts: 8, stss: 4, elst: 12 }
 
+/** The most that is collected of a file. */
+const MOST_BYTES = 64 * 1024 * 1024
+/** The longest head of a box. */
+const BOX_HEAD_BYTES = 16
+
+/**
+ * A file on its way to its decoder. Where a sound index comes first it goes through as it comes; else all of it is collected, and goes
+ * on in the order that it is needed in. Throws for an index whose tables do not have the entries that they claim, and for what is
+ * too large.
+ */
+export class Mp4Order {
+  #pieces: Buffer[] = []
+  #sizeBytes = 0
+  /** How much must have come before it is worth another look; null once it goes through. */
+  #lookAtBytes: number | null = 0
+
+  /** What can go on now. */
+  feed(bytes: Buffer): Buffer {
+    if (this.#lookAtBytes === null) return bytes
+    this.#pieces.push(bytes)
+    this.#sizeBytes += bytes.length
+    if (this.#sizeBytes > MOST_BYTES) throw new RangeError('the file is larger than any')
+    if (this.#sizeBytes < this.#lookAtBytes) return EMPTY
+    const file = this.#collected()
+    this.#lookAtBytes = indexEnd(file)
+    if (this.#lookAtBytes > file.length) return EMPTY
+    // Samples of one size have no table to be checked: whether there are so many shows at the end.
+    this.#lookAtBytes = isSound(file) ? null : ALL
+    return this.#lookAtBytes === null ? file : EMPTY
+  }
+
+  /** The rest, once there is no more. */
+  end(): Buffer {
+    if (this.#lookAtBytes === null) return EMPTY
+    const file = this.#collected()
+    if (!isSound(file)) throw new RangeError('the tables of the file are longer than it is')
+    return indexFirst(file)
+  }
+
+  #collected(): Buffer {
+    const [first] = this.#pieces
+    const file = first && this.#pieces.length === 1 ? first : Buffer.concat(this.#pieces)
+    this.#pieces = [file]
+    return file
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+const ALL = Number.POSITIVE_INFINITY
+
+/** Where the index ends, if it comes before what it points to; where that is not known yet, how much of the file may tell. */
+function indexEnd(file: Buffer): number {
+  let at = 0
+  for (const { type, announced } of boxesOf(file, 0, file.length)) {
+    if (type === 'mdat') return ALL
+    at = announced
+    if (type === 'moov') return at
+  }
+  // What follows and is no box is the decoder's to judge.
+  return at + BOX_HEAD_BYTES <= file.length ? ALL : at + BOX_HEAD_BYTES
+}
+
 /** Whether each table of the index has the entries that it says it has. */
-export function isSound(file: Buffer): boolean {
+function isSound(file: Buffer): boolean {
   return boxesOf(file, 0, file.length).every((box) => box.type !== 'moov' || tablesFit(file, box))
 }
 
@@ -36,7 +105,7 @@ function tablesFit(file: Buffer, { inside, end }: Box): boolean {
  * The file with `moov` before `mdat`: the same where it is so already, or where it cannot be told. What is not understood is
  * left as it is: the decoder says what is wrong with it.
  */
-export function indexFirst(file: Buffer): Buffer {
+function indexFirst(file: Buffer): Buffer {
   const boxes = boxesOf(file, 0, file.length)
   const index = boxes.find(({ type }) => type === 'moov')
   const data = boxes.find(({ type }) => type === 'mdat')
@@ -69,7 +138,7 @@ function boxesOf(bytes: Buffer, from: number, end: number): Box[] {
     const inside = short === 1 ? at + 16 : at + 8
     const size = short === 1 ? Number(bytes.readBigUInt64BE(at + 8)) : short === 0 ? end - at : short
     if (size < inside - at) break
-    boxes.push({ type: bytes.toString('latin1', at + 4, at + 8), from: at, inside, end: Math.min(end, at + size) })
+    boxes.push({ type: bytes.toString('latin1', at + 4, at + 8), from: at, inside, end: Math.min(end, at + size), announced: at + size })
     at += size
   }
   return boxes

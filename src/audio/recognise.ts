@@ -45,24 +45,18 @@ const FLAC_AT_BEST = 20
 /** Of what says nothing of itself. */
 const UNKNOWN_BYTES_PER_SECOND = 500
 
-/** What is known of a recording's length before it is decoded, in whole seconds. */
-export type Length = { readonly atMost: number; readonly exact: boolean }
-
-/** By the size, and for `wav` exactly, because its decoder counts the same way. Nothing that a header claims makes it shorter. */
-export function lengthOf({ container, bytes }: Recording): Length {
-  switch (container) {
-    case 'wav': {
-      const perSecond = wavRate(bytes)
-      return perSecond === null ? at(bytes.length / UNKNOWN_BYTES_PER_SECOND, false) : at(bytes.length / perSecond, true)
-    }
-    case 'flac':
-      return at(bytes.length / (flacRate(bytes) / FLAC_AT_BEST), false)
-    default:
-      return at(bytes.length / LEAST_BYTES_PER_SECOND[container], false)
-  }
+/**
+ * The most seconds that a recording can have, by the most bytes that it can have. For `wav` that is its length once all of it has come,
+ * because its decoder counts the same way. Nothing that a header claims makes it shorter.
+ */
+export function mostSecondsOf({ container, file }: Recording): number {
+  return Math.max(1, Math.ceil(file.atMostBytes / leastBytesPerSecond(container, file.head)))
 }
 
-const at = (seconds: number, exact: boolean): Length => ({ atMost: Math.max(1, Math.ceil(seconds)), exact })
+function leastBytesPerSecond(container: Container, head: Buffer): number {
+  if (container === 'wav') return wavRate(head) ?? UNKNOWN_BYTES_PER_SECOND
+  return container === 'flac' ? flacRate(head) / FLAC_AT_BEST : LEAST_BYTES_PER_SECOND[container]
+}
 
 /** Bytes per second of plain samples; null for a WAV that holds something else. */
 function wavRate(bytes: Buffer): number | null {

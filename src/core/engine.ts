@@ -23,7 +23,7 @@ export type Task<Request> = {
  * What an engine can do in one modality.
  * `run` pushes the parts into the sink in the order they come, waits whenever the sink says so, and resolves with the
  * finish; it rejects with a `Failure` otherwise. A failure before the first part leaves the sink untouched, so
- * another deployment may be tried.
+ * another deployment may be tried, unless so much of the request was used up that it cannot be repeated.
  */
 export type Ability<M extends Runnable> = {
   run(task: Task<RequestOf<M>>, sink: Sink<PartOf<M>>): Promise<Finish>

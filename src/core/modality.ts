@@ -38,6 +38,8 @@ export type Gauge<Request, Part> = {
    * the output goes to the engine, so that it never makes more than is paid for. To be asked where the floor is affordable.
    */
   fit(request: Request, bounds: Bounds, affords: (ceiling: Usage) => boolean): Request
+  /** Whether another engine can still be given all of it, for what comes while it is used up. Absent is always. */
+  repeatable?(request: Request): boolean
   /** About how many input tokens the request has, for limits per minute. Cheap: never walks content. */
   weight(request: Request): number
   /** What the request's own content counts for where no engine says; charged once anything was delivered. */

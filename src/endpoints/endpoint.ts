@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import type { KeyScope } from '../core/call.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import type { Upload } from '../core/upload.ts'
 import type { Desk } from '../pipeline/desk.ts'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -19,19 +20,35 @@ export type Input<Query, Body> = {
   readonly body: Body
   /** The size of the body as it came, in bytes. */
   readonly bodyBytes: number
-  /** The file of a form; null where none was sent, absent where the endpoint takes no form. */
-  readonly file?: FormFile | null
+  /** Where the endpoint takes a form: what is still to come of it. `body` has the fields that are known when the handler is called. */
+  readonly form?: Form<Body>
   /** Whether there are headers of encryption that the caller did itself (`x-venice-tee-…`); absent is no. */
   readonly sealed?: boolean
   /** The request's headers by their lower-case names. Credentials among them have been checked already. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
-/** A file as it was sent. Its name is content, as its bytes are. */
-export type FormFile = { readonly name: string; readonly bytes: Buffer }
+/** A form, of which the end may still be on its way: what is wrong with that aborts the signal of the desk. */
+export type Form<Fields> = {
+  /** Null where none was sent. */
+  readonly file: Upload | null
+  /**
+   * All fields, once the form has come to its end. To be waited for by who has read the file, because fields may stand after it.
+   * Rejects with a 400 that names what is wrong.
+   */
+  all(): Promise<Fields>
+}
 
 /** A form's file: the name of its field, and how large it may be. */
-export type FormRules = { readonly file: string; readonly maxBytes: number }
+export type FormRules = {
+  readonly file: string
+  readonly maxBytes: number
+  /**
+   * The field that the work begins with. Where it stands before the file the handler is called when a part of the file has come,
+   * elsewhere when the form has come to its end.
+   */
+  readonly first: string
+}
 
 export type Reply =
   | { readonly type: 'json'; readonly status?: number; readonly body: unknown; readonly headers?: Readonly<Record<string, string>> }
@@ -92,7 +109,7 @@ export type Endpoint<Query = unknown, Body = unknown> = {
   readonly raw?: { readonly maxBytes: number }
   /**
    * Instead of JSON: takes a form (`multipart/form-data`) of text fields, which `body` checks, and one file, which is
-   * `input.file`. Of a field whose name ends in `[]` the values are a list.
+   * `input.form`. Of a field whose name ends in `[]` the values are a list.
    */
   readonly form?: FormRules
   /**
@@ -110,7 +127,7 @@ export type Endpoint<Query = unknown, Body = unknown> = {
     readonly query?: Readonly<Record<string, string>>
     readonly body?: Body
     /** Of a form: its file. */
-    readonly file?: FormFile
+    readonly file?: { readonly name: string; readonly bytes: Buffer }
     readonly answer: unknown
   }
   /** The codes it can answer with, beyond those that every endpoint of its scope can. */

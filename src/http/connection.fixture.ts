@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach } from 'vitest'
-import { Connection, type ConnectionOptions } from './connection.ts'
+import type { ConnectionOptions } from './connection-options.ts'
+import { Connection } from './connection.ts'
 import type { Exchange } from './exchange.ts'
 
 /** The longest that a test waits for anything to come. */

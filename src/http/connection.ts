@@ -5,6 +5,8 @@
 import type { Socket } from 'node:net'
 import { type Failure, fail } from '../core/errors.ts'
 import { atTurnEnd } from '../core/turn.ts'
+import { type BodyReader, bodyCut, bodyUnread } from './body-reader.ts'
+import type { ConnectionOptions } from './connection-options.ts'
 import { refusal } from './error-reply.ts'
 import { Exchange, type Wire } from './exchange.ts'
 import { httpDate } from './http-date.ts'
@@ -24,22 +26,6 @@ const CLOSING_MS = 5_000
 const HEAD_END = Buffer.from('\r\n\r\n')
 const NEVER = Number.POSITIVE_INFINITY
 
-export type ConnectionOptions = {
-  readonly idleMs: number
-  readonly bodyMs: number
-  /** Milliseconds that never run backwards. */
-  readonly tick: () => number
-  /** A Unix time in milliseconds. */
-  readonly now: () => number
-  /** Takes a request. Must not throw. */
-  readonly serve: (exchange: Exchange) => void
-  /** No further request is taken on any connection. */
-  readonly stopping: () => boolean
-  readonly closed: (connection: Connection) => void
-}
-
-type Reader = { readonly maxBytes: number; readonly resolve: (body: Buffer) => void; readonly reject: (reason: unknown) => void }
-
 export class Connection implements Wire {
   readonly idleSeconds: number
   readonly #socket: Socket
@@ -51,11 +37,9 @@ export class Connection implements Wire {
   #deadline: number
   /** Bytes that came and belong to nothing yet: the beginning of a head, or requests that wait for their turn. */
   #rest: Buffer | null = null
-  /** The body of that request, and who waits for it. */
   readonly #body = new IncomingBody()
-  #reader: Reader | null = null
-  /** Why there will be no whole body. */
-  #bodyFailure: Failure | null = null
+  /** Of the time that the body has, what was left when its reader asked to wait. */
+  #bodyLeftMs = 0
   #paused = false
   /** What waits for the end of the turn. */
   #text = ''
@@ -119,7 +103,7 @@ export class Connection implements Wire {
   /** Called from time to time: closes a connection whose caller lets it wait for too long. */
   sweep(now: number): void {
     if (now < this.#deadline) return
-    if (this.#reader) return this.#failBody(fail('REQUEST_TOO_SLOW'))
+    if (this.#body.awaited) return this.#failBody(fail('REQUEST_TOO_SLOW'))
     if (this.#exchange) return
     if (this.#socket.writableLength > 0) return this.#watch(now)
     if (this.#ending === 'lingering') return this.#end()
@@ -129,16 +113,21 @@ export class Connection implements Wire {
   }
 
   readBody(head: RequestHead, maxBytes: number): Buffer | Promise<Buffer> {
-    if (this.#bodyFailure) throw this.#bodyFailure
-    const body = this.#body
-    if (head.length > maxBytes || body.size > maxBytes) throw tooLarge(maxBytes)
-    if (body.arrived) return body.take()
-    if (head.expects && body.size === 0) this.write('HTTP/1.1 100 Continue\r\n\r\n')
-    this.#deadline = this.#options.tick() + this.#options.bodyMs
+    this.#body.check(head, maxBytes)
+    if (this.#body.arrived) return this.#body.take()
+    return new Promise((ended, failed) => this.#expect(head, { maxBytes, take: null, ended, failed }))
+  }
+
+  passBody(head: RequestHead, reader: BodyReader): void {
+    this.#body.check(head, reader.maxBytes)
+    this.#expect(head, reader)
+    if (this.#body.size > 0 || this.#body.arrived) this.#hand()
+  }
+
+  goOn(): void {
+    if (!this.#body.awaited || this.#deadline !== NEVER) return
+    this.#deadline = this.#options.tick() + this.#bodyLeftMs
     this.#resume()
-    return new Promise((resolve, reject) => {
-      this.#reader = { maxBytes, resolve, reject }
-    })
   }
 
   write(text: string): void {
@@ -180,7 +169,7 @@ export class Connection implements Wire {
 
   finish(keep: boolean): void {
     this.#exchange = null
-    this.#reader = null
+    this.#body.dismiss(bodyUnread())
     this.#deadline = this.#options.tick() + this.#options.idleMs
     const { arrived } = this
     // A body that nobody asked for is not kept until the next one.
@@ -262,7 +251,6 @@ export class Connection implements Wire {
       return null
     }
     const head = new RequestHead(bytes.toString('latin1', from, end + 4))
-    this.#bodyFailure = null
     this.#body.begin(head)
     const after = end + 4 < bytes.length ? bytes.subarray(end + 4) : null
     const used = after === null || this.#body.arrived ? 0 : this.#feedBody(after)
@@ -274,28 +262,34 @@ export class Connection implements Wire {
   #feedBody(bytes: Buffer): number {
     const body = this.#body
     const used = body.feed(bytes)
-    const reader = this.#reader
-    if (reader === null) {
-      if (this.#ending === 'lingering' && body.arrived) this.#end()
-      else if (body.size > AHEAD_BYTES && this.#ending === 'no' && !body.arrived) this.#pause()
-    } else if (body.size > reader.maxBytes) this.#failBody(tooLarge(reader.maxBytes))
-    else if (body.arrived) {
-      this.#reader = null
-      this.#deadline = NEVER
-      reader.resolve(body.take())
-    }
+    if (body.awaited) this.#hand()
+    else if (this.#ending === 'lingering' && body.arrived) this.#end()
+    else if (body.size > AHEAD_BYTES && this.#ending === 'no' && !body.arrived) this.#pause()
     return used
   }
 
-  #failBody(reason: Failure): void {
-    const reader = this.#reader
-    this.#reader = null
-    this.#bodyFailure = reason
+  #expect(head: RequestHead, reader: BodyReader): void {
+    if (head.expects && this.#body.size === 0) this.write('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#body.expect(reader)
+    this.#deadline = this.#options.tick() + this.#options.bodyMs
+    this.#resume()
+  }
+
+  /** The time that a reader lets its caller wait is not the caller's. */
+  #hand(): void {
+    const state = this.#body.hand()
+    if (state === 'more') return
+    this.#bodyLeftMs = Math.max(0, this.#deadline - this.#options.tick())
     this.#deadline = NEVER
-    this.#body.drop()
-    // What still comes of it is let in only to be thrown away, once it is refused.
+    // Only who is read on is noticed when it leaves; what was refused is let in once that is said.
+    if (state === 'over') this.#resume()
+    else this.#pause()
+  }
+
+  #failBody(reason: Failure): void {
+    this.#body.fail(reason)
+    this.#deadline = NEVER
     this.#pause()
-    reader?.reject(reason)
   }
 
   /** What came cannot be told apart from what follows. */
@@ -389,11 +383,7 @@ export class Connection implements Wire {
     this.#options.closed(this)
     const exchange = this.#exchange
     this.#exchange = null
-    this.#reader?.reject(fail('INVALID_REQUEST', { say: 'The request body ended early', internal: 'body_cut' }))
-    this.#reader = null
+    this.#body.dismiss(bodyCut())
     exchange?.lose()
   }
 }
-
-const tooLarge = (maxBytes: number) =>
-  fail('PAYLOAD_TOO_LARGE', { say: `The request body is larger than the allowed ${Math.floor(maxBytes / 1_048_576)} MB` })

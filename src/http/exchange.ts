@@ -3,6 +3,7 @@
  * written piece by piece. What is written after its end, or after the caller left, goes nowhere.
  */
 import { callerLeft } from '../core/errors.ts'
+import type { BodyReader } from './body-reader.ts'
 import { reasonOf } from './reason.ts'
 import type { RequestHead } from './request-head.ts'
 
@@ -22,6 +23,10 @@ export type Wire = {
   readonly roomy: boolean
   /** The body, once all of it is there; rejects above `maxBytes`, when it stays away, and when the caller does. */
   readBody(head: RequestHead, maxBytes: number): Buffer | Promise<Buffer>
+  /** Gives the body to a reader as it comes, what has come at once. Throws as `readBody` does; later the reader is told. */
+  passBody(head: RequestHead, reader: BodyReader): void
+  /** A reader that asked to wait takes more. */
+  goOn(): void
   /** One byte a character. Goes out at the end of the turn. */
   write(text: string): void
   writeBytes(bytes: Buffer): void
@@ -68,6 +73,17 @@ export class Exchange {
     // The connection may have the body of another request by now.
     if (this.gone || this.over) throw callerLeft()
     return this.#wire.readBody(this.head, maxBytes)
+  }
+
+  /** Gives the body to a reader as it comes. Throws 413 where it is announced as too large. */
+  pass(reader: BodyReader): void {
+    if (this.gone || this.over) throw callerLeft()
+    this.#wire.passBody(this.head, reader)
+  }
+
+  /** The reader takes more of the body. */
+  goOn(): void {
+    if (!this.gone && !this.over) this.#wire.goOn()
   }
 
   /** Answers whole. `fields` are lines of the head, each with its end; the length and the connection's are added. */

@@ -1,4 +1,9 @@
-/** The body of a request while it arrives: what is still to come of it, and what has come. One for all requests of a connection. */
+/**
+ * The body of a request while it arrives: what is still to come of it, what has come, and who waits for it. One for all requests of a
+ * connection.
+ */
+import type { Failure } from '../core/errors.ts'
+import { type BodyReader, bodyTooLarge } from './body-reader.ts'
 import { Chunked } from './chunked.ts'
 import type { RequestHead } from './request-head.ts'
 
@@ -19,6 +24,9 @@ export class IncomingBody {
   #slabFrom = 0
   #slabEnd = 0
   #dropping = false
+  #reader: BodyReader | null = null
+  /** Why there will be no whole body. */
+  #failure: Failure | null = null
 
   /** The body that this head announces is the next to come. */
   begin(head: RequestHead): void {
@@ -27,6 +35,52 @@ export class IncomingBody {
     this.#left = head.length > 0 ? head.length : 0
     this.#chunks = head.chunked ? new Chunked() : null
     this.#dropping = false
+    this.#failure = null
+  }
+
+  /** Whether somebody waits for it. */
+  get awaited(): boolean {
+    return this.#reader !== null
+  }
+
+  /** Throws why it cannot be had: 413 where it is larger than that. */
+  check(head: RequestHead, maxBytes: number): void {
+    if (this.#failure) throw this.#failure
+    if (head.length > maxBytes || this.size > maxBytes) throw bodyTooLarge(maxBytes)
+  }
+
+  /** From now on it is waited for. */
+  expect(reader: BodyReader): void {
+    this.#reader = reader
+  }
+
+  /** Gives who waits what they are owed by now. `full` asks for nothing more just now; after `over` and `failed` nobody waits. */
+  hand(): 'more' | 'full' | 'over' | 'failed' {
+    const reader = this.#reader
+    if (reader === null) return 'over'
+    if (this.size > reader.maxBytes) {
+      this.fail(bodyTooLarge(reader.maxBytes))
+      return 'failed'
+    }
+    const goesOn = reader.take?.(this.take()) ?? true
+    if (!this.arrived) return goesOn ? 'more' : 'full'
+    this.#reader = null
+    reader.ended(this.take())
+    return 'over'
+  }
+
+  /** There will be no whole body. */
+  fail(reason: Failure): void {
+    this.#failure = reason
+    this.drop()
+    this.dismiss(reason)
+  }
+
+  /** Nobody is to wait for it any longer. */
+  dismiss(reason: Failure): void {
+    const reader = this.#reader
+    this.#reader = null
+    reader?.failed(reason)
   }
 
   /** Whether it has come to its end. */

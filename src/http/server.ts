@@ -4,17 +4,18 @@ import { Cancel, type Signal } from '../core/cancel.ts'
 import { Crowd } from '../core/crowd.ts'
 import type { Clock } from '../core/clock.ts'
 import { CALLER_LEFT, type Failure, callerLeft, fail, isCallerLeft } from '../core/errors.ts'
-import type { AnyEndpoint, ByteSink, FormFile, Input, Reply } from '../endpoints/endpoint.ts'
+import type { AnyEndpoint, ByteSink, Form, FormRules, Input, Reply } from '../endpoints/endpoint.ts'
 import { requireScope } from '../keys/keys.ts'
-import type { Load } from '../limits/load.ts'
+import type { Load, Place } from '../limits/load.ts'
 import type { Desk } from '../pipeline/desk.ts'
 import type { Credentials } from '../pipeline/enter.ts'
 import { parseJson, requireJson } from './body.ts'
 import { asFailure, errorBody, errorEvent, errorHeaders } from './error-reply.ts'
 import { Events, SLOW_READER_MS } from './events.ts'
 import type { Exchange } from './exchange.ts'
-import { AROUND_FILE_BYTES, boundaryOf, parseForm } from './form.ts'
+import { boundaryOf } from './form.ts'
 import { fields, field, headOf, preflightHead } from './head.ts'
+import { HELD_BYTES, IncomingForm } from './incoming-form.ts'
 import { Listener } from './listener.ts'
 import { replyFile, replyJson, replyText } from './reply.ts'
 import { type Match, Router } from './router.ts'
@@ -141,17 +142,22 @@ export class Door {
       if (!endpoint.charged) envelope.balance = await this.#options.balance(caller)
     }
     const { load } = this.#options
-    const place = load.enter(envelope.caller?.keyId ?? STRANGERS, Math.max(0, head.length))
+    const announced = Math.max(0, head.length)
+    const place = load.enter(envelope.caller?.keyId ?? STRANGERS, endpoint.form ? Math.min(announced, HELD_BYTES) : announced)
     try {
       const query = match.query ? match.query(mark < 0 ? NO_QUERY : queryOf(url.slice(mark + 1))) : undefined
-      const boundary = endpoint.form ? boundaryOf(head.contentType) : null
-      const reading = this.#read(exchange, endpoint)
-      const read = reading instanceof Promise ? await reading : reading
-      if (read !== null && read.length > place.bytes) load.grow(place, read.length - place.bytes)
-      const form = read && endpoint.form && boundary !== null ? parseForm(read, boundary, endpoint.form) : null
-      const body = read === null ? undefined : match.body ? match.body(form ? form.fields : parseJson(read)) : read
-      const desk = this.#options.desk(envelope, cancel)
-      const given = endpoint.handle(new DoorInput(match.params, query, body, read?.length ?? 0, form?.file ?? null, exchange), desk)
+      let input: DoorInput
+      if (endpoint.form) {
+        const form = await this.#form(exchange, match, endpoint.form, place, cancel)
+        input = new DoorInput(match.params, query, form.known(), announced, form, exchange)
+      } else {
+        const reading = this.#read(exchange, endpoint)
+        const read = reading instanceof Promise ? await reading : reading
+        if (read !== null && read.length > place.bytes) load.grow(place, read.length - place.bytes)
+        const body = read === null ? undefined : match.body ? match.body(parseJson(read)) : read
+        input = new DoorInput(match.params, query, body, read?.length ?? 0, undefined, exchange)
+      }
+      const given = endpoint.handle(input, this.#options.desk(envelope, cancel))
       const written = this.#write(exchange, envelope, given instanceof Promise ? await given : given)
       if (written) await written
     } finally {
@@ -159,9 +165,26 @@ export class Door {
     }
   }
 
+  /** A form that is there, or of which enough is to begin with. */
+  async #form(exchange: Exchange, { body }: Match, rules: FormRules, place: Place, cancel: Cancel): Promise<IncomingForm> {
+    const { load } = this.#options
+    const { contentType, length } = exchange.head
+    const form = new IncomingForm({
+      rules,
+      boundary: boundaryOf(contentType),
+      lengthBytes: length,
+      check: body ?? ((fields) => fields),
+      hold: (bytes) => (bytes > place.bytes ? load.grow(place, bytes - place.bytes) : undefined),
+      cancel,
+      goOn: () => exchange.goOn(),
+    })
+    exchange.pass(form)
+    await form.ready
+    return form
+  }
+
   /** The body as it came; null where the endpoint takes none. */
-  #read(exchange: Exchange, { form, body, raw }: AnyEndpoint): Buffer | Promise<Buffer> | null {
-    if (form) return exchange.body(form.maxBytes + AROUND_FILE_BYTES)
+  #read(exchange: Exchange, { body, raw }: AnyEndpoint): Buffer | Promise<Buffer> | null {
     if (!body) return raw ? exchange.body(raw.maxBytes) : null
     requireJson(exchange.head.contentType)
     return exchange.body(this.#options.maxBodyBytes)
@@ -286,7 +309,7 @@ class DoorInput implements Input<unknown, unknown> {
   readonly query: unknown
   readonly body: unknown
   readonly bodyBytes: number
-  readonly file: FormFile | null
+  readonly form?: Form<unknown>
   readonly #exchange: Exchange
 
   constructor(
@@ -294,10 +317,10 @@ class DoorInput implements Input<unknown, unknown> {
     query: unknown,
     body: unknown,
     bodyBytes: number,
-    file: FormFile | null,
+    form: Form<unknown> | undefined,
     exchange: Exchange,
   ) {
-    this.file = file
+    if (form !== undefined) this.form = form
     this.params = params
     this.query = query
     this.body = body

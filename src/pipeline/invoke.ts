@@ -5,7 +5,7 @@ import type { Envelope, Finish, Sink } from '../core/call.ts'
 import type { Engine } from '../core/engine.ts'
 import { ORDERED } from '../engines/sandbox/orders.ts'
 import { ERRORS, Failure, callerLeft, fail, failField, isCallerLeft } from '../core/errors.ts'
-import type { PartOf, RequestOf, Runnable } from '../core/modality.ts'
+import { GAUGES, type Gauge, type PartOf, type RequestOf, type Runnable } from '../core/modality.ts'
 import type { Deployment, Model } from '../core/model.ts'
 import type { Breakers } from './breakers.ts'
 
@@ -29,7 +29,8 @@ export type InvokeRooms = {
  * Runs the request on the first deployment that can serve it and pushes its parts into the sink.
  *
  * The next deployment is tried when one fails in a way that may pass elsewhere (connect failure, 429, 5xx, silence)
- * and the sink has seen no part yet; after that a failure is final. A deployment that asked for time
+ * and the sink has seen no part yet; after that a failure is final, and so it is where a part of the request that was still on
+ * its way has been used up. A deployment that asked for time
  * (`Retry-After`) is passed over until then, and when all have, the caller is told the shortest wait.
  *
  * Throws what the last deployment failed with. When the signal is aborted no further deployment is tried.
@@ -70,10 +71,15 @@ export async function invoke<M extends Runnable>(
       return finish
     } catch (error) {
       failure = judge(rooms, deployment, error, signal)
-      if (delivered || signal.aborted || !ERRORS[failure.code].retryable) throw failure
+      if (delivered || signal.aborted || !ERRORS[failure.code].retryable || !isRepeatable(modality, request)) throw failure
     }
   }
   throw failure ? soonest(rooms, model, failure) : nobody(rooms, model, refused)
+}
+
+function isRepeatable<M extends Runnable>(modality: M, request: RequestOf<M>): boolean {
+  const gauge: Gauge<RequestOf<M>, PartOf<M>> = GAUGES[modality]
+  return gauge.repeatable?.(request) ?? true
 }
 
 /** The wait that the last engine asked for is not always the shortest: one before it may be free again sooner. */

@@ -34,6 +34,16 @@ describe('the official OpenAI client', () => {
     expect(count).toBe(file.length - 44)
   })
 
+  test('gets a transcript of a long recording, whether it names the model before the file or after it', async () => {
+    const file = await toFile(recording(100), 'speech.wav')
+
+    const first = await client.audio.transcriptions.create({ model: 'sandbox-asr', file, response_format: 'verbose_json' })
+    const last = await client.audio.transcriptions.create({ file, response_format: 'verbose_json', model: 'sandbox-asr' })
+
+    expect(first.duration).toBe(100)
+    expect(last).toEqual(first)
+  })
+
   test('gets transcripts, the file first in its form, in each shape that it knows', async () => {
     const file = await toFile(recording(3), 'speech.wav')
 

@@ -14,14 +14,22 @@ export type AsrRequest = {
   readonly maxSeconds: number
   /** Whether `maxSeconds` is what the caller can pay, not what the recording has. */
   readonly short: boolean
-  /** Which times are wanted beyond those of the segments. */
+  /**
+   * How it is to be transcribed. The caller may say so after the recording, so it is to be waited for once that has been read to its
+   * end, and not before. Rejects with a 400 where it makes no sense.
+   */
+  readonly wishes: () => Promise<AsrWishes>
+  readonly sandbox: SandboxOrders | null
+}
+
+export type AsrWishes = {
+  /** Whether the times of words are wanted beyond those of the segments. */
   readonly words: boolean
   /** An ISO 639-1 code, where the caller says. */
   readonly language: string | null
   /** Words that are to be expected, for models that take them. */
   readonly hint: string | null
   readonly temperature: number | null
-  readonly sandbox: SandboxOrders | null
 }
 
 /** Times are in seconds from the beginning of the recording. */
@@ -73,6 +81,7 @@ export const asrGauge: Gauge<AsrRequest, AsrPart> = {
     return { ...request, maxSeconds: fits, short: true }
   },
 
+  repeatable: ({ recording }: AsrRequest): boolean => recording.file.fromStart,
   weight: () => 0,
   opening: () => ({}),
   tally: ({ seconds }: AsrPart): number => Math.ceil(seconds ?? 0),

@@ -1,11 +1,12 @@
 /** `POST /audio/transcriptions`: what is said in a recording, as text or with the times of it. */
 import { z } from 'zod'
-import { containerOf, lengthOf } from '../../audio/recognise.ts'
+import { containerOf, mostSecondsOf } from '../../audio/recognise.ts'
 import { completeWav, wavHead } from '../../audio/wav.ts'
 import type { Recording } from '../../core/audio.ts'
 import { fail, failField } from '../../core/errors.ts'
-import { type AsrPart, type AsrRequest, tooLong } from '../../core/modalities/asr.ts'
-import { type AnyEndpoint, type FormFile, type Reply, endpoint, json } from '../endpoint.ts'
+import type { AsrPart, AsrRequest, AsrWishes } from '../../core/modalities/asr.ts'
+import type { Upload } from '../../core/upload.ts'
+import { type AnyEndpoint, type Reply, endpoint, json } from '../endpoint.ts'
 import { srtOf, timestampsOf, verboseOf, vttOf } from './transcript.ts'
 
 const MAX_FILE_BYTES = 25 * 1024 * 1024
@@ -68,10 +69,10 @@ export const transcriptions = (): AnyEndpoint =>
     tag: 'Audio',
     summary: 'Write down what is said in a recording',
     description:
-      'Takes WAV, FLAC, MP3, M4A, AAC, MP4, OGG and WEBM of up to 25 MB, told by their first bytes, whatever their name. The file is kept in memory only, ' +
-      'and only until the answer. Paid by the second of the recording, a begun one counted.',
+      'Takes WAV, FLAC, MP3, M4A, AAC, MP4, OGG and WEBM of up to 25 MB, told by their first bytes, whatever their name. The file is never written ' +
+      'to a disk. Where `model` stands before the file, it is transcribed while it is sent; elsewhere it is kept in memory until the form ends. Paid by the second of the recording, a begun one counted.',
     scope: 'INFERENCE',
-    form: { file: 'file', maxBytes: MAX_FILE_BYTES },
+    form: { file: 'file', maxBytes: MAX_FILE_BYTES, first: 'model' },
     body,
     answers: {
       'application/json': { description: 'The transcript.', schema: answer },
@@ -84,23 +85,15 @@ export const transcriptions = (): AnyEndpoint =>
     },
     errors: ['MODEL_NOT_FOUND', 'MODEL_SUNSET', 'INVALID_AUDIO_FORMAT', 'ASR_UPSTREAM_VALIDATION_FAILED', 'ASR_UPSTREAM_FAILED'],
 
-    async handle({ body: asked, file }, desk) {
-      const recording = recordingIn(file ?? null)
-      const { model, orders } = desk.model('asr', asked.model ?? 'default')
-      const { atMost, exact } = lengthOf(recording)
-      const maxSeconds = Math.min(atMost, LONGEST_SECONDS)
-      if (exact && atMost > LONGEST_SECONDS) throw tooLong({ maxSeconds, short: false })
-      const format = asked.response_format ?? 'json'
-      const timestamps = asked.timestamps === 'true'
-      const granularities = asked['timestamp_granularities[]'] ?? ['segment']
+    async handle({ body: known, form }, desk) {
+      if (!form?.file) throw failField('file', 'is needed: send the recording as a part of the form with a filename')
+      const recording = recordingIn(form.file)
+      const { model, orders } = desk.model('asr', known.model ?? 'default')
       const request: AsrRequest = {
         recording,
-        maxSeconds,
+        maxSeconds: Math.min(mostSecondsOf(recording), LONGEST_SECONDS),
         short: false,
-        words: timestamps || granularities.includes('word'),
-        language: asked.language ?? null,
-        hint: asked.prompt ?? null,
-        temperature: asked.temperature === undefined ? null : Number(asked.temperature),
+        wishes: () => form.all().then(wishesIn),
         sandbox: orders,
       }
       let transcript: AsrPart | null = null
@@ -110,25 +103,32 @@ export const transcriptions = (): AnyEndpoint =>
       // It is assigned in the sink above, which the compiler does not see.
       const done = transcript as AsrPart | null
       if (!done) throw fail('ASR_UPSTREAM_FAILED', { internal: 'no_transcript' })
-      const seconds = done.seconds ?? usage.audioSecond ?? 0
-      const more = { words: granularities.includes('word') || timestamps, segments: granularities.includes('segment') }
-      return replyOf(done, format, seconds, timestamps, more)
+      return replyOf(done, await form.all(), done.seconds ?? usage.audioSecond ?? 0)
     },
   })
 
-function replyOf(
-  transcript: AsrPart,
-  format: NonNullable<Body['response_format']>,
-  seconds: number,
-  timestamps: boolean,
-  more: { readonly words: boolean; readonly segments: boolean },
-): Reply {
+const wishesIn = (asked: Body): AsrWishes => ({
+  words: asked.timestamps === 'true' || asked['timestamp_granularities[]']?.includes('word') === true,
+  language: asked.language ?? null,
+  hint: asked.prompt ?? null,
+  temperature: asked.temperature === undefined ? null : Number(asked.temperature),
+})
+
+function replyOf(transcript: AsrPart, asked: Body, seconds: number): Reply {
   const { text, segments } = transcript
-  switch (format) {
+  const timestamps = asked.timestamps === 'true'
+  switch (asked.response_format ?? 'json') {
     case 'json':
       return json({ text, duration: seconds, ...(timestamps && { timestamps: timestampsOf(transcript) }) })
-    case 'verbose_json':
-      return json(verboseOf(transcript, seconds, more))
+    case 'verbose_json': {
+      const granularities = asked['timestamp_granularities[]'] ?? ['segment']
+      return json(
+        verboseOf(transcript, seconds, {
+          words: timestamps || granularities.includes('word'),
+          segments: granularities.includes('segment'),
+        }),
+      )
+    }
     case 'text':
       return plain(text)
     case 'srt':
@@ -140,14 +140,13 @@ function replyOf(
 
 const plain = (text: string): Reply => ({ type: 'text', contentType: 'text/plain; charset=utf-8', body: text })
 
-/** Throws a 400 where there is none, or none that can be read here, and a 422 for an empty one. */
-function recordingIn(file: FormFile | null): Recording {
-  if (!file) throw failField('file', 'is needed: send the recording as a part of the form with a filename')
-  if (file.bytes.length === 0)
+/** Throws a 400 for what cannot be read here, and a 422 for an empty one. */
+function recordingIn(file: Upload): Recording {
+  if (file.head.length === 0)
     throw fail('ASR_UPSTREAM_VALIDATION_FAILED', { say: 'The audio could not be processed: the file is empty', param: 'file' })
-  const container = containerOf(file.bytes)
+  const container = containerOf(file.head)
   if (!container) throw fail('INVALID_AUDIO_FORMAT', { param: 'file' })
-  return { container, bytes: file.bytes }
+  return { container, file }
 }
 
 /** A second of a tone, for whoever tries this without a recording. */

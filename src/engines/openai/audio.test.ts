@@ -5,6 +5,7 @@ import { Cancel } from '../../core/cancel.ts'
 import { callerLeft } from '../../core/errors.ts'
 import type { AsrPart, AsrRequest } from '../../core/modalities/asr.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
+import { uploadOf } from '../../core/upload.fixture.ts'
 import { egressTo, upstreamThat } from '../egress.fixture.ts'
 import type { Answering, Upstream } from '../upstream.fixture.ts'
 import type { AudioDialect } from './request.ts'
@@ -118,15 +119,12 @@ describe('speech of another server', () => {
   })
 })
 
-const RECORDING: Recording = { container: 'mp3', bytes: Buffer.from('\xff\xfbSOUND', 'latin1') }
+const RECORDING: Recording = { container: 'mp3', file: uploadOf(Buffer.from('\xff\xfbSOUND', 'latin1')) }
 const asked = (more: Partial<AsrRequest> = {}): AsrRequest => ({
   recording: RECORDING,
   maxSeconds: 60,
   short: false,
-  words: true,
-  language: 'en',
-  hint: 'Rialto',
-  temperature: 0.2,
+  wishes: () => Promise.resolve({ words: true, language: 'en', hint: 'Rialto', temperature: 0.2 }),
   sandbox: null,
   ...more,
 })
@@ -136,9 +134,13 @@ const tools: AudioTools = {
   makes: () => true,
   encoder: () => Promise.reject(new Error('not here')),
   close: () => Promise.resolve(),
-  async *decode(_recording, { sampleRate }) {
-    yield new Int16Array(3 * sampleRate)
-  },
+  decoder: (_container, { sampleRate }) =>
+    Promise.resolve({
+      async *decode(bytes) {
+        if (bytes === null) yield new Int16Array(3 * sampleRate)
+      },
+      leave: () => undefined,
+    }),
 }
 
 async function listen(answer: unknown, request = asked(), dialect: Partial<AudioDialect> = {}, status = 200) {

@@ -1,94 +1,56 @@
 /** Transcription over an OpenAI-compatible server. */
 import { randomBytes } from 'node:crypto'
-import { type AudioTools, type Container, type Recording, secondsOf } from '../../core/audio.ts'
-import type { Signal } from '../../core/cancel.ts'
+import type { AudioTools } from '../../core/audio.ts'
 import type { Ability } from '../../core/engine.ts'
 import { ERRORS, Failure, fail } from '../../core/errors.ts'
-import { type AsrPart, type AsrRequest, type Segment, type Word, tooLong } from '../../core/modalities/asr.ts'
+import type { AsrPart, Segment, Word } from '../../core/modalities/asr.ts'
 import type { Egress } from '../egress.ts'
 import { type Fields, isFields, listIn, parseFields, textIn } from '../fields.ts'
 import { errorInBody } from '../upstream-error.ts'
-import type { AudioDialect, AudioWords } from './request.ts'
-
-/** Servers tell formats by the name of the file; the caller's own name is nobody's business. */
-const MEDIA_TYPES: Readonly<Record<Container, string>> = {
-  wav: 'audio/wav',
-  flac: 'audio/flac',
-  mp3: 'audio/mpeg',
-  m4a: 'audio/mp4',
-  aac: 'audio/aac',
-  ogg: 'audio/ogg',
-  webm: 'audio/webm',
-}
-/** Low enough to be quick; only the length is wanted. */
-const MEASURED_RATE = 8_000
+import { AsrForm } from './asr-form.ts'
+import type { AudioDialect } from './request.ts'
+import { Ruler } from './ruler.ts'
 
 /** `tools` measure what a server does not say; without them its length is what it was held for. */
 export function transcriptionAbility(egress: Egress, { unsupported, audioWords }: AudioDialect, tools: AudioTools | null): Ability<'asr'> {
   // Callers cannot know it, so no recording can hold it.
   const boundary = `rialto-${randomBytes(16).toString('hex')}`
   const verbose = audioWords === 'openai' && !unsupported.has('verbose_json')
+  /** Whether the server said of its last recording how long it was: then the next one need not be measured. */
+  let tells = false
   return {
     refuses: () => null,
 
     async run({ model, request, signal, firstByteMs, stallMs }, sink) {
-      const { recording, maxSeconds } = request
-      // More than can be paid must not even be asked for.
-      const measured = request.short ? await lengthOf(recording, tools, signal, request) : null
-      const { body: answered } = await egress
-        .collect({
-          method: 'POST',
-          path: '/audio/transcriptions',
-          accept: 'application/json',
-          contentType: `multipart/form-data; boundary=${boundary}`,
-          body: formOf(boundary, fieldsOf(model, request, audioWords, verbose), recording),
-          signal,
-          firstByteMs,
-          stallMs,
-        })
-        .catch(refused)
-      const answer = parseFields(answered.toString('utf8'))
-      if (answer['error'] !== undefined && answer['error'] !== null) throw asAsr(errorInBody(answer['error']))
-      const seconds = secondsIn(answer) ?? measured ?? (await lengthOf(recording, tools, signal, null)) ?? maxSeconds
-      await sink([transcriptIn(answer, seconds)])
-      return { usage: { audioSecond: Math.max(1, Math.ceil(seconds)) } }
+      const { recording, maxSeconds, short } = request
+      const ruler = tools && (short || !tells) ? await Ruler.open(recording.container, tools, signal, short) : null
+      try {
+        const form = new AsrForm(boundary, model, request, { words: audioWords, verbose }, signal, ruler)
+        const { body: answered } = await egress
+          .collect({
+            method: 'POST',
+            path: '/audio/transcriptions',
+            accept: 'application/json',
+            contentType: `multipart/form-data; boundary=${boundary}`,
+            body: unsupported.has('chunked') ? await form.whole() : await form.stream(),
+            signal,
+            firstByteMs,
+            stallMs,
+          })
+          .catch(refused)
+        const answer = parseFields(answered.toString('utf8'))
+        if (answer['error'] !== undefined && answer['error'] !== null) throw asAsr(errorInBody(answer['error']))
+        const said = secondsIn(answer)
+        tells = said !== null
+        // Who did not say it this time is measured next time; until then nobody pays for more than was certainly said.
+        const seconds = said ?? ruler?.seconds ?? (tools ? lastIn(answer) : maxSeconds)
+        await sink([transcriptIn(answer, seconds)])
+        return { usage: { audioSecond: Math.max(1, Math.ceil(seconds)) } }
+      } finally {
+        ruler?.leave()
+      }
     },
   }
-}
-
-function fieldsOf(model: string, request: AsrRequest, words: AudioWords, verbose: boolean): (readonly [string, string])[] {
-  const { language, hint, temperature } = request
-  const fields: (readonly [string, string])[] = [['model', model]]
-  if (verbose) {
-    fields.push(['response_format', 'verbose_json'], ['timestamp_granularities[]', 'segment'])
-    if (request.words) fields.push(['timestamp_granularities[]', 'word'])
-  } else fields.push(['response_format', 'json'])
-  if (words === 'venice') fields.push(['timestamps', 'true'])
-  if (language !== null) fields.push(['language', language])
-  if (hint !== null && words === 'openai') fields.push(['prompt', hint])
-  if (temperature !== null && words === 'openai') fields.push(['temperature', String(temperature)])
-  return fields
-}
-
-function formOf(boundary: string, fields: readonly (readonly [string, string])[], { container, bytes }: Recording): Buffer {
-  const pieces: Buffer[] = []
-  for (const [name, value] of fields)
-    pieces.push(Buffer.from(`--${boundary}\r\ncontent-disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`))
-  const disposition = `content-disposition: form-data; name="file"; filename="audio.${container}"`
-  pieces.push(Buffer.from(`--${boundary}\r\n${disposition}\r\ncontent-type: ${MEDIA_TYPES[container]}\r\n\r\n`))
-  pieces.push(bytes, Buffer.from(`\r\n--${boundary}--\r\n`))
-  return Buffer.concat(pieces)
-}
-
-/** The length in seconds, by decoding it. Throws where it is longer than `bound` allows; null where nothing can measure it. */
-async function lengthOf(recording: Recording, tools: AudioTools | null, signal: Signal, bound: AsrRequest | null): Promise<number | null> {
-  if (!tools) return null
-  let count = 0
-  for await (const samples of tools.decode(recording, { sampleRate: MEASURED_RATE, signal })) {
-    count += samples.length
-    if (bound && secondsOf(count, MEASURED_RATE) > bound.maxSeconds + 1) throw tooLong(bound)
-  }
-  return count / MEASURED_RATE
 }
 
 /** What a server says of the length, wherever it says it. */
@@ -101,6 +63,9 @@ function secondsIn(answer: Fields): number | null {
   }
   return null
 }
+
+/** Where the last that was understood ends. */
+const lastIn = (answer: Fields): number => Math.max(0, ...transcriptIn(answer, 0).segments.map(({ end }) => end))
 
 function transcriptIn(answer: Fields, seconds: number): AsrPart {
   const text = textIn(answer, 'text').trim()

@@ -2,7 +2,7 @@
  * The sandbox's transcripts: it listens where there is sound and counts, two words a second. The same recording has the same
  * transcript in every format, because a format changes a recording's sound a little and its length hardly.
  */
-import type { AudioTools } from '../../core/audio.ts'
+import { type AudioTools, heardOf } from '../../core/audio.ts'
 import type { Ability } from '../../core/engine.ts'
 import { fail } from '../../core/errors.ts'
 import { type AsrPart, type Segment, type Word, silent, tooLong } from '../../core/modalities/asr.ts'
@@ -20,7 +20,7 @@ const LONGEST_SEGMENT_SECONDS = 30
 const WORD_SECONDS = 0.5
 const NUMBERS = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven', 'twelve']
 
-export const sandboxAsr = (tools: Pick<AudioTools, 'decode'>): Ability<'asr'> => ({
+export const sandboxAsr = (tools: Pick<AudioTools, 'decoder'>): Ability<'asr'> => ({
   refuses: () => null,
 
   async run(task, sink) {
@@ -33,13 +33,14 @@ export const sandboxAsr = (tools: Pick<AudioTools, 'decode'>): Ability<'asr'> =>
     if (orders.dieAfter !== undefined) throw fail('INFERENCE_FAILED', { internal: ORDERED })
     if (orders.stallAfter !== undefined) await course.stall()
     const ear = new Ear()
-    for await (const samples of tools.decode(request.recording, { sampleRate: SAMPLE_RATE, signal })) {
+    for await (const samples of heardOf(request.recording, tools, { sampleRate: SAMPLE_RATE, signal })) {
       ear.hear(samples)
       // A format may add some hundredths of a second to the recording.
       if (ear.seconds > request.maxSeconds + 1) throw tooLong(request)
     }
-    const transcript = transcriptOf(ear, request.language)
-    await sink([request.words ? transcript : { ...transcript, words: [] }])
+    const { words, language } = await request.wishes()
+    const transcript = transcriptOf(ear, language)
+    await sink([words ? transcript : { ...transcript, words: [] }])
     return { usage: { audioSecond: Math.min(request.maxSeconds, Math.max(1, Math.ceil(ear.seconds))) } }
   },
 })

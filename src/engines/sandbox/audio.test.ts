@@ -5,6 +5,7 @@ import { callerLeft } from '../../core/errors.ts'
 import type { AsrPart, AsrRequest } from '../../core/modalities/asr.ts'
 import { sentencesOf } from '../../core/modalities/tts.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
+import { uploadOf } from '../../core/upload.fixture.ts'
 import { bareEnvironment } from '../process.ts'
 import { sandboxAsr } from './asr.ts'
 import { Espeak, hasEspeak } from './espeak.ts'
@@ -106,22 +107,23 @@ describe.skipIf(!hasEspeak())('the voice of the sandbox (where espeak-ng is inst
 })
 
 /** Tools whose recordings are samples already. */
-const tools: Pick<AudioTools, 'decode'> = {
-  async *decode({ bytes }) {
-    yield new Int16Array(Uint8Array.from(bytes).buffer)
-  },
+const tools: Pick<AudioTools, 'decoder'> = {
+  decoder: () =>
+    Promise.resolve({
+      async *decode(bytes) {
+        if (bytes !== null) yield new Int16Array(Uint8Array.from(bytes).buffer)
+      },
+      leave: () => undefined,
+    }),
 }
 const asr = sandboxAsr(tools)
 
 async function listen(samples: Int16Array, more: Partial<AsrRequest> = {}): Promise<AsrPart> {
   const request: AsrRequest = {
-    recording: { container: 'wav', bytes: Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength) },
+    recording: { container: 'wav', file: uploadOf(Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength)) },
     maxSeconds: 60,
     short: false,
-    words: true,
-    language: null,
-    hint: null,
-    temperature: null,
+    wishes: () => Promise.resolve({ words: true, language: null, hint: null, temperature: null }),
     sandbox: null,
     ...more,
   }

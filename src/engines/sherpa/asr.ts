@@ -1,5 +1,5 @@
 /** Transcription by a transducer, some seconds of the recording at a time. */
-import type { AudioTools } from '../../core/audio.ts'
+import { type AudioTools, heardOf } from '../../core/audio.ts'
 import type { Ability } from '../../core/engine.ts'
 import { fail } from '../../core/errors.ts'
 import { type AsrPart, type AsrRequest, silent, tooLong } from '../../core/modalities/asr.ts'
@@ -9,20 +9,21 @@ import { type HeardSegment, LISTEN_RATE, heard } from './wire.ts'
 let lastId = 0
 
 /** `loaded` gives the model's child, or throws a `Failure` where there is no such model. */
-export const asrAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioTools, 'decode'>): Ability<'asr'> => ({
+export const asrAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioTools, 'decoder'>): Ability<'asr'> => ({
   refuses: () => null,
 
   async run({ model, request, signal, firstByteMs, stallMs }, sink) {
     const child = loaded(model)
     const { segments, seconds } = await child.during(() => listen(child, request, { signal, firstByteMs, stallMs }, tools))
-    await sink([transcriptOf(segments, seconds, request.words)])
+    const { words } = await request.wishes()
+    await sink([transcriptOf(segments, seconds, words)])
     return { usage: { audioSecond: Math.min(request.maxSeconds, Math.max(1, Math.ceil(seconds))) } }
   },
 })
 
 type Heard = { readonly segments: readonly HeardSegment[]; readonly seconds: number }
 
-async function listen(child: Loaded, request: AsrRequest, waits: Waits, tools: Pick<AudioTools, 'decode'>): Promise<Heard> {
+async function listen(child: Loaded, request: AsrRequest, waits: Waits, tools: Pick<AudioTools, 'decoder'>): Promise<Heard> {
   const id = ++lastId
   const segments: HeardSegment[] = []
   let count = 0
@@ -35,7 +36,7 @@ async function listen(child: Loaded, request: AsrRequest, waits: Waits, tools: P
     count += samples?.length ?? 0
   }
   try {
-    for await (const samples of tools.decode(request.recording, { sampleRate: LISTEN_RATE, signal: waits.signal })) {
+    for await (const samples of heardOf(request.recording, tools, { sampleRate: LISTEN_RATE, signal: waits.signal })) {
       // A format may add some hundredths of a second to the recording.
       if ((count + samples.length) / LISTEN_RATE > request.maxSeconds + 1) throw tooLong(request)
       await hear(samples)

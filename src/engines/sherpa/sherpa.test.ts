@@ -12,6 +12,7 @@ import { callerLeft } from '../../core/errors.ts'
 import type { LocalModality, LocalModel, LocalModels } from '../../core/local-models.ts'
 import type { AsrPart, AsrRequest } from '../../core/modalities/asr.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
+import { uploadOf } from '../../core/upload.fixture.ts'
 import { bareEnvironment } from '../process.ts'
 import { SherpaEngine } from './sherpa.ts'
 
@@ -119,13 +120,10 @@ function bursts(seconds: number): Int16Array {
 }
 
 const recording = (samples: Int16Array): AsrRequest => ({
-  recording: { container: 'wav', bytes: Buffer.concat([wavHead(16_000, samples.byteLength), bytesOfSamples(samples)]) },
+  recording: { container: 'wav', file: uploadOf(Buffer.concat([wavHead(16_000, samples.byteLength), bytesOfSamples(samples)])) },
   maxSeconds: Math.ceil(samples.length / 16_000) + 1,
   short: false,
-  words: true,
-  language: null,
-  hint: null,
-  temperature: null,
+  wishes: () => Promise.resolve({ words: true, language: null, hint: null, temperature: null }),
   sandbox: null,
 })
 
