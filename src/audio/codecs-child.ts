@@ -12,7 +12,7 @@ setFlagsFromString('--max-old-space-size=512')
 
 const rate = z.int().min(8_000).max(192_000)
 const openDecoder = z.object({ container: z.enum(CONTAINERS), sampleRate: rate })
-const openEncoder = z.object({ format: z.enum(['mp3', 'opus', 'flac']), sampleRate: rate })
+const openEncoder = z.object({ format: z.enum(['mp3', 'opus', 'aac', 'flac']), sampleRate: rate })
 const nextOfDecoder = z.object({ last: z.boolean() })
 const byId = z.object({ id: z.int() })
 

@@ -1,8 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import encode from '@audio/encode'
-import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { registerAacEncoder } from '@mediabunny/aac-encoder'
+import { AudioSample, AudioSampleSource, BufferTarget, Mp4OutputFormat, Output } from 'mediabunny'
+import { afterAll, describe, expect, test } from 'vitest'
 import { type SpeechFormat, heardOf } from '../core/audio.ts'
 import { Cancel } from '../core/cancel.ts'
 import { callerLeft } from '../core/errors.ts'
@@ -47,15 +46,15 @@ async function heard(
 }
 
 describe('speech that was made into a file', () => {
-  test.for(['mp3', 'opus', 'flac', 'wav'] as const)('as %s comes out as long, as loud and from the beginning', async (format) => {
+  test.for(['mp3', 'opus', 'aac', 'flac', 'wav'] as const)('as %s comes out as long, as loud and from the beginning', async (format) => {
     const bytes = await fileOf(format)
 
     const { seconds, level, begins } = await heard(format === 'wav' ? completeWav(bytes) : bytes)
 
     expect(Math.abs(seconds - SECONDS)).toBeLessThan(0.12)
     expect(Math.abs(level - 0.212)).toBeLessThan(0.015)
-    // MP3 has no place to say how much its encoder put in front.
-    expect(begins).toBeLessThan(format === 'mp3' ? 0.06 : 0.01)
+    // MP3 and AAC have no place to say how much their encoders put in front.
+    expect(begins).toBeLessThan(format === 'mp3' || format === 'aac' ? 0.06 : 0.01)
     expect(mostSecondsOf({ container: containerOf(bytes) ?? 'wav', file: uploadOf(bytes) })).toBeGreaterThanOrEqual(SECONDS)
   })
 
@@ -64,13 +63,6 @@ describe('speech that was made into a file', () => {
 
     expect((await heard(bytes)).seconds).toBeCloseTo(SECONDS, 2)
     expect(mostSecondsOf({ container: 'wav', file: uploadOf(bytes) })).toBe(SECONDS + 1)
-  })
-
-  test('as aac is refused by the name of the field where there is no ffmpeg', async () => {
-    const without = new Codecs({ env: { PATH: '/nowhere' } })
-
-    expect(without.makes('aac')).toBe(false)
-    await expect(without.encoder('aac', RATE, new Cancel())).rejects.toMatchObject({ code: 'INVALID_REQUEST', param: 'response_format' })
   })
 })
 
@@ -88,45 +80,66 @@ test.for([
   expect(Math.abs(level - 0.212)).toBeLessThan(0.015)
 })
 
-describe('aac', () => {
-  let folder = ''
-  afterEach(() => rm(folder, { recursive: true, force: true }))
+/** A file of the MP4 family with AAC in it, whose index comes before what it points to or after it. */
+async function m4aOf(samples: Int16Array, fastStart: 'in-memory' | false): Promise<Buffer> {
+  registerAacEncoder()
+  const target = new BufferTarget()
+  const output = new Output({ format: new Mp4OutputFormat({ fastStart }), target })
+  const source = new AudioSampleSource({ codec: 'aac', bitrate: 96_000 })
+  output.addAudioTrack(source)
+  await output.start()
+  const sample = new AudioSample({ data: samples, format: 's16', numberOfChannels: 1, sampleRate: RATE, timestamp: 0 })
+  await source.add(sample)
+  sample.close()
+  await output.finalize()
+  if (!target.buffer) throw new Error('no file was made')
+  return Buffer.from(target.buffer)
+}
 
-  /** A program that is called ffmpeg and does this. */
-  async function withProgram(script: string): Promise<Codecs> {
-    folder = await mkdtemp(join(tmpdir(), 'rialto-ffmpeg-'))
-    await writeFile(join(folder, 'ffmpeg'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
-    return new Codecs({ env: { PATH: `${folder}:${process.env['PATH'] ?? ''}` } })
+test.for(['in-memory', false] as const)('a recording in M4A is heard as long and as loud as it is (index first: %s)', async (fastStart) => {
+  const bytes = await m4aOf(tone(SECONDS), fastStart)
+
+  expect([containerOf(bytes), bytes.indexOf('moov') < bytes.indexOf('mdat')]).toEqual(['m4a', fastStart !== false])
+  const { seconds, level } = await heard(bytes)
+  expect(Math.abs(seconds - SECONDS)).toBeLessThan(0.12)
+  expect(Math.abs(level - 0.212)).toBeLessThan(0.015)
+})
+
+describe('a recording that is still on its way', () => {
+  /** Its first bytes come; whether anything was heard before the others may. */
+  async function heardEarly(bytes: Buffer): Promise<boolean> {
+    const container = containerOf(bytes)
+    if (container === null) throw new Error('not recognised')
+    const decoder = await codecs.decoder(container, { sampleRate: 16_000, signal: new Cancel() })
+    let count = 0
+    try {
+      for (let at = 0; at < bytes.length * 0.9; at += 4_096)
+        for await (const samples of decoder.decode(bytes.subarray(at, Math.min(at + 4_096, bytes.length * 0.9)))) count += samples.length
+    } finally {
+      decoder.leave()
+    }
+    return count > 0
   }
 
-  test('is made by ffmpeg where that is on the PATH, of samples whose rate it is told', async () => {
-    const tools = await withProgram('echo "$@"; cat')
-    const samples = tone(2)
-
-    expect(tools.makes('aac')).toBe(true)
-    const encoder = await tools.encoder('aac', RATE, new Cancel())
-    const file = Buffer.concat([
-      await encoder.encode(samples.subarray(0, 9_000)),
-      await encoder.encode(samples.subarray(9_000)),
-      await encoder.end(),
-    ])
-
-    const [args = ''] = file.toString('latin1').split('\n', 1)
-    expect(args).toContain('-f s16le -ar 24000 -ac 1 -i pipe:0 -c:a aac')
-    expect(file.subarray(args.length + 1).equals(Buffer.from(samples.buffer))).toBe(true)
+  test.for(['mp3', 'opus', 'aac', 'flac', 'wav'] as const)('is heard while it comes, as %s', async (format) => {
+    expect(await heardEarly(await fileOf(format, tone(30)))).toBe(true)
   })
 
-  test('of an ffmpeg that fails is a failure, and one that is left is ended', async () => {
-    const failing = await (await withProgram('cat > /dev/null; exit 1')).encoder('aac', RATE, new Cancel())
-    await failing.encode(tone(1))
-    await expect(failing.end()).rejects.toMatchObject({ code: 'INFERENCE_FAILED', internal: 'ffmpeg_failed' })
-    await rm(folder, { recursive: true, force: true })
+  test.for(['ogg', 'webm'] as const)('is heard while it comes, as %s', async (format) => {
+    const floats = Float32Array.from(tone(30), (sample) => sample / 32_768)
+    expect(await heardEarly(Buffer.from(await encode[format]([floats], { sampleRate: RATE, quality: 5 })))).toBe(true)
+  })
 
-    const cancel = new Cancel()
-    const hanging = await (await withProgram('exec sleep 100')).encoder('aac', RATE, cancel)
-    const ending = hanging.end()
-    cancel.abort(callerLeft())
-    await expect(ending).rejects.toMatchObject({ internal: 'caller_left' })
+  test('is heard while it comes as M4A whose index comes first, and at its end where it comes last', async () => {
+    const samples = tone(30)
+    expect([await heardEarly(await m4aOf(samples, 'in-memory')), await heardEarly(await m4aOf(samples, false))]).toEqual([true, false])
+  })
+
+  test('sounds the same whatever the pieces it comes in', async () => {
+    for (const format of ['mp3', 'opus', 'aac', 'flac', 'wav'] as const) {
+      const bytes = await fileOf(format, tone(1))
+      expect(await heard(bytes, 16_000, 509)).toEqual(await heard(bytes))
+    }
   })
 })
 

@@ -1,9 +1,8 @@
 /** The gateway's side of the codecs: starts their child when one is needed, and lets go of it when none has been for a while. */
 import type { AudioTools, Container, DecodeOptions, RecordingDecoder, SpeechEncoder, SpeechFormat } from '../core/audio.ts'
 import { Cancel, type Signal } from '../core/cancel.ts'
-import { fail, failField } from '../core/errors.ts'
+import { fail } from '../core/errors.ts'
 import type { CallEnd } from '../engines/process-calls.ts'
-import { type Pipe, openPipe, programOn } from '../engines/process-pipe.ts'
 import { EngineProcess } from '../engines/process.ts'
 import { bytesOfSamples, samplesOfBytes } from './samples.ts'
 import { wavHead } from './wav.ts'
@@ -13,7 +12,6 @@ const START_MS = 20_000
 const SILENT_MS = 15_000
 /** After so long without work the child and its memory are given back. */
 const IDLE_MS = 60_000
-const AAC_RATE = '96k'
 
 export type CodecsOptions = {
   /** What the child gets to see of the environment. */
@@ -24,16 +22,12 @@ export type CodecsOptions = {
 export class Codecs implements AudioTools {
   readonly #process: EngineProcess
   readonly #idleMs: number
-  readonly #env: Readonly<Record<string, string>>
-  /** Where ffmpeg is, once it was found. */
-  #ffmpeg: string | null = null
   /** Recordings and speech under way. */
   #open = 0
   #idle: NodeJS.Timeout | null = null
 
   constructor({ env, idleMs = IDLE_MS }: CodecsOptions) {
     this.#idleMs = idleMs
-    this.#env = env
     this.#process = new EngineProcess({
       script: new URL('codecs-child.ts', import.meta.url),
       args: [],
@@ -51,16 +45,9 @@ export class Codecs implements AudioTools {
     return this.#process.pid !== null
   }
 
-  makes(format: SpeechFormat): boolean {
-    if (format !== 'aac') return true
-    this.#ffmpeg ??= programOn(this.#env['PATH'], 'ffmpeg')
-    return this.#ffmpeg !== null
-  }
-
   async encoder(format: SpeechFormat, sampleRate: number, signal: Signal): Promise<SpeechEncoder> {
     if (format === 'pcm') return plain(null)
     if (format === 'wav') return plain(wavHead(sampleRate, null))
-    if (format === 'aac') return this.#aac(sampleRate, signal)
     const id = await this.#begin('encode', { format, sampleRate }, signal)
     const ended = (): void => this.#ended()
     return {
@@ -68,16 +55,6 @@ export class Codecs implements AudioTools {
       end: () => this.#call('encode.end', { id }, signal).finally(ended),
       leave: () => this.#leave(id),
     }
-  }
-
-  /** No encoder for it runs without a compiler: a program of the machine makes it, where there is one. */
-  #aac(sampleRate: number, signal: Signal): SpeechEncoder {
-    if (!this.makes('aac') || !this.#ffmpeg) throw failField('response_format', 'aac needs ffmpeg on the PATH of this server')
-    const from = ['-f', 's16le', '-ar', String(sampleRate), '-ac', '1', '-i', 'pipe:0']
-    const to = ['-c:a', 'aac', '-b:a', AAC_RATE, '-f', 'adts', 'pipe:1']
-    const args = ['-hide_banner', '-loglevel', 'quiet', ...from, ...to]
-    const pipe: Pipe = openPipe(this.#ffmpeg, args, { env: this.#env, signal, internal: 'ffmpeg_failed' })
-    return { encode: (samples) => pipe.write(bytesOfSamples(samples)), end: () => pipe.end(), leave: () => pipe.leave() }
   }
 
   async decoder(container: Container, { sampleRate, signal }: DecodeOptions): Promise<RecordingDecoder> {

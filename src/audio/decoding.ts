@@ -1,5 +1,4 @@
 /** A recording → samples of one channel at a wanted rate, some seconds at a time. Runs in the codecs' child. */
-import decode, { type AudioData, type StreamDecoder } from '@audio/decode'
 import type { Container } from '../core/audio.ts'
 import { Mp4Order } from './mp4.ts'
 import { Resampler } from './resampler.ts'
@@ -17,6 +16,15 @@ const HIGHEST_RATE = 768_000
 /** About how much is decoded before it is handed over. */
 const SECONDS_AT_ONCE = 10
 
+type Decoded = { readonly channelData: readonly Float32Array[]; readonly sampleRate: number }
+
+/** What all decoders are like; some have nothing to give at the end. */
+type Decoder = {
+  decode(bytes: Uint8Array): Decoded | Promise<Decoded>
+  flush?(): Decoded | Promise<Decoded>
+  free(): void
+}
+
 export class Decoding {
   readonly #container: Container
   readonly #sampleRate: number
@@ -27,7 +35,7 @@ export class Decoding {
   /** Samples that were made and are too few to be handed over. */
   #made: Float32Array[] = []
   #count = 0
-  #decoder: StreamDecoder | null = null
+  #decoder: Decoder | null = null
   #resampler: Resampler | null = null
   #whole = false
   #ended = false
@@ -69,16 +77,16 @@ export class Decoding {
   /** Decodes a little; false where that needs more bytes. */
   async #step(): Promise<boolean> {
     if (!this.#whole && this.#bytes.length < (this.#decoder ? 1 : FIRST_BYTES)) return false
-    this.#decoder ??= await decoderOf(this.#container, this.#bytes)()
+    this.#decoder ??= await decoderOf(this.#container, this.#bytes)
     if (this.#bytes.length > 0) {
       // No Buffer: the decoders copy what lies at an odd place by `slice`, which of a Buffer copies nothing.
       const piece = new Uint8Array(this.#bytes.subarray(0, this.#feedBytes))
       this.#bytes = this.#bytes.subarray(piece.length)
-      this.#keep(this.#take(await this.#decoder(piece)))
+      this.#keep(this.#take(await this.#decoder.decode(piece)))
       return true
     }
     this.#ended = true
-    this.#keep(this.#take(await this.#decoder()))
+    if (this.#decoder.flush) this.#keep(this.#take(await this.#decoder.flush()))
     this.#keep(this.#resampler?.end() ?? new Float32Array(0))
     return true
   }
@@ -101,7 +109,7 @@ export class Decoding {
     return integersOf(all)
   }
 
-  #take({ channelData, sampleRate }: AudioData): Float32Array {
+  #take({ channelData, sampleRate }: Decoded): Float32Array {
     const mono = monoOf(channelData)
     if (mono.length === 0) return mono
     if (!(sampleRate >= LOWEST_RATE && sampleRate <= HIGHEST_RATE)) throw new RangeError('no recording has such a rate')
@@ -111,24 +119,26 @@ export class Decoding {
   }
 }
 
-function decoderOf(container: Container, bytes: Buffer): () => Promise<StreamDecoder> {
+/** Each is loaded when a file of its kind comes: that of AAC is the only one under the GPL (docs/dependencies.md). */
+async function decoderOf(container: Container, bytes: Buffer): Promise<Decoder> {
   switch (container) {
     case 'wav':
-      return decode.wav
+      return (await import('@audio/decode-wav')).decoder()
     case 'flac':
-      return decode.flac
+      return (await import('@audio/decode-flac')).decoder()
     case 'mp3':
-      return decode.mp3
+      return (await import('@audio/decode-mp3')).decoder()
     case 'm4a':
-      return decode.m4a
+      return (await import('@audio/decode-mp4')).decoder()
     case 'aac':
-      return decode.aac
+      return (await import('@audio/decode-aac')).decoder()
     case 'webm':
-      return decode.webm
+      return (await import('@audio/decode-webm')).decoder()
     case 'ogg': {
       // The first packet of the first page says what is inside.
       const inside = bytes.toString('latin1', 28, 36)
-      return inside === 'OpusHead' ? decode.opus : inside.startsWith('\x7fFLAC') ? decode.flac : decode.oga
+      if (inside === 'OpusHead') return (await import('@audio/decode-opus')).decoder()
+      return inside.startsWith('\x7fFLAC') ? decoderOf('flac', bytes) : (await import('@audio/decode-vorbis')).decoder()
     }
   }
 }

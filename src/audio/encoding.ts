@@ -1,31 +1,33 @@
 /** Samples → a file of a format, piece by piece. Runs in the codecs' child. */
-import encode, { type StreamEncoder } from '@audio/encode'
+import encode from '@audio/encode'
+import { type PieceEncoder, aacEncoder } from './aac-encoder.ts'
 import { Resampler } from './resampler.ts'
 import { floatsOf } from './samples.ts'
 
-export type PackedFormat = 'mp3' | 'opus' | 'flac'
+export type PackedFormat = 'mp3' | 'opus' | 'aac' | 'flac'
 
 /** Kilobits per second: plenty for one voice. */
 const MP3_KBPS = 96
 const OPUS_KBPS = 48
+const AAC_KBPS = 96
 const OPUS_RATE = 48_000
 /** The encoder tells players to skip so much of the beginning, of which it delays the sound by the second only. */
 const OPUS_SKIPPED = 3_840
 const OPUS_DELAY = 312
-/** Rates that MP3 has. */
-const MP3_RATES: ReadonlySet<number> = new Set([8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
-const MP3_RATE = 24_000
+/** Rates that MP3 and AAC have; samples at another are made into some at one of them. */
+const COMMON_RATES: ReadonlySet<number> = new Set([8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000])
+const COMMON_RATE = 24_000
 /** What an encoder is given at once, so that a long sentence does not keep others waiting. */
 const STEP_SECONDS = 0.2
 
 export class Encoding {
-  readonly #encoder: StreamEncoder
+  readonly #encoder: PieceEncoder
   readonly #resampler: Resampler
   readonly #step: number
   readonly #silence: number
   #begun = false
 
-  private constructor(encoder: StreamEncoder, from: number, to: number, silence: number) {
+  private constructor(encoder: PieceEncoder, from: number, to: number, silence: number) {
     this.#encoder = encoder
     this.#resampler = new Resampler(from, to)
     this.#step = Math.ceil(from * STEP_SECONDS)
@@ -35,12 +37,16 @@ export class Encoding {
   static async open(format: PackedFormat, sampleRate: number): Promise<Encoding> {
     switch (format) {
       case 'mp3': {
-        const rate = MP3_RATES.has(sampleRate) ? sampleRate : MP3_RATE
+        const rate = commonRate(sampleRate)
         return new Encoding(await encode.mp3({ sampleRate: rate, channels: 1, bitrate: MP3_KBPS }), sampleRate, rate, 0)
       }
       case 'opus': {
         const encoder = await encode.opus({ sampleRate: OPUS_RATE, channels: 1, bitrate: OPUS_KBPS, application: 'voip' })
         return new Encoding(encoder, sampleRate, OPUS_RATE, OPUS_SKIPPED - OPUS_DELAY)
+      }
+      case 'aac': {
+        const rate = commonRate(sampleRate)
+        return new Encoding(await aacEncoder(rate, AAC_KBPS * 1000), sampleRate, rate, 0)
       }
       case 'flac':
         return new Encoding(await encode.flac({ sampleRate, channels: 1, bitDepth: 16 }), sampleRate, sampleRate, 0)
@@ -73,3 +79,5 @@ export class Encoding {
     this.#encoder.free()
   }
 }
+
+const commonRate = (sampleRate: number): number => (COMMON_RATES.has(sampleRate) ? sampleRate : COMMON_RATE)

@@ -42,8 +42,6 @@ export type DecodeOptions = {
 }
 
 export type AudioTools = {
-  /** Whether this machine can make the format at all. */
-  makes(format: SpeechFormat): boolean
   /** Speech of one channel at this rate becomes a file of this format. */
   encoder(format: SpeechFormat, sampleRate: number, signal: Signal): Promise<SpeechEncoder>
   /**

@@ -1,5 +1,5 @@
 /**
- * The third spawner: a program of the machine that serves HTTP for as long as its child lives. It listens on a Unix socket in a
+ * The other spawner: a program of the machine that serves HTTP for as long as its child lives. It listens on a Unix socket in a
  * folder that only this user can enter, and wants a key that is made for it: nobody else on the machine gets an answer of it.
  * Runs in children only, so that a gateway that is killed, in whatever way, takes the program along (`process.ts`, groups).
  */

@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { programOn } from '../../src/engines/process-pipe.ts'
+import { programOn } from '../../src/engines/programs.ts'
 import type { Report } from './llama-child.ts'
 import { CONTEXT_TOKENS, writeTinyChatModel, writeTinyEmbeddingModel } from './tiny-gguf.ts'
 

@@ -46,8 +46,8 @@ const MODULES: readonly (readonly [RegExp, Place])[] = [
   [
     /^(node:)?(child_process|worker_threads|cluster)$/,
     {
-      allowed: /^src\/engines\/process(-pipe|-server)?\.ts$/,
-      why: 'the only spawners are src/engines/process.ts, process-pipe.ts and process-server.ts',
+      allowed: /^src\/engines\/process(-server)?\.ts$/,
+      why: 'the only spawners are src/engines/process.ts and process-server.ts',
     },
   ],
   [/^(node:sqlite|kysely|kysely\/.*|pg)$/, { allowed: /^src\/store\//, why: 'the database is for src/store' }],

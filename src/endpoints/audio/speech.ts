@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { completeWav } from '../../audio/wav.ts'
 import { type AudioTools, SPEECH_FORMATS, type SpeechEncoder, type SpeechFormat } from '../../core/audio.ts'
 import type { Signal } from '../../core/cancel.ts'
-import { Failure, fail, failField } from '../../core/errors.ts'
+import { fail } from '../../core/errors.ts'
 import { type TtsPart, type TtsRequest, countCharacters } from '../../core/modalities/tts.ts'
 import { type AnyEndpoint, endpoint } from '../endpoint.ts'
 import { formatOf, voiceOf } from './voice.ts'
@@ -83,7 +83,7 @@ export const speech = (tools: AudioTools): AnyEndpoint =>
       }
       const contentType = CONTENT_TYPES[format]
       const speak = (send: (bytes: Buffer) => void | Promise<void>): Promise<void> =>
-        file(tools, format, desk.signal, send, (sink) => desk.run('tts', model, request, sink)).catch(unmade(tools, format))
+        file(tools, format, desk.signal, send, (sink) => desk.run('tts', model, request, sink))
       if (stream) {
         desk.envelope.stream = true
         return { type: 'stream', contentType, write: (out) => speak((bytes) => out.send(bytes)) }
@@ -91,16 +91,6 @@ export const speech = (tools: AudioTools): AnyEndpoint =>
       return whole(speak).then((bytes) => ({ type: 'bytes', contentType, body: format === 'wav' ? completeWav(bytes) : bytes }))
     },
   })
-
-/** Why no engine takes the format, where it is this machine that cannot make it. */
-const unmade =
-  (tools: AudioTools, format: SpeechFormat) =>
-  (error: unknown): never => {
-    const refused = error instanceof Failure && error.param === 'response_format' && !tools.makes(format)
-    if (!refused) throw error
-    const others = SPEECH_FORMATS.filter((other) => tools.makes(other)).join(', ')
-    throw failField('response_format', `${format} needs ffmpeg on the PATH of this server, which has none; ask for one of ${others}`)
-  }
 
 async function whole(speak: (send: (bytes: Buffer) => void) => Promise<void>): Promise<Buffer> {
   const pieces: Buffer[] = []

@@ -131,7 +131,6 @@ const asked = (more: Partial<AsrRequest> = {}): AsrRequest => ({
 
 /** Every recording is three seconds long. */
 const tools: AudioTools = {
-  makes: () => true,
   encoder: () => Promise.reject(new Error('not here')),
   close: () => Promise.resolve(),
   decoder: (_container, { sampleRate }) =>

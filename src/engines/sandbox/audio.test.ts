@@ -31,7 +31,7 @@ const speech = (more: Partial<TtsRequest> = {}): TtsRequest => ({
   sandbox: null,
   ...more,
 })
-const tones = sandboxTts((format) => format !== 'aac')
+const tones = sandboxTts()
 
 async function speak(request: TtsRequest, ability = tones, signal = new Cancel()): Promise<TtsPart[]> {
   const parts: TtsPart[] = []
@@ -77,15 +77,10 @@ describe('the tones of the sandbox', () => {
     await expect(run).rejects.toMatchObject({ internal: 'caller_left' })
     expect(count).toBe(1)
   })
-
-  test('are refused in a format that cannot be made', () => {
-    expect(tones.refuses(speech({ format: 'aac' }), 'sandbox-tts')).toBe('response_format')
-    expect(tones.refuses(speech({ format: 'mp3' }), 'sandbox-tts')).toBeNull()
-  })
 })
 
 describe.skipIf(!hasEspeak())('the voice of the sandbox (where espeak-ng is installed)', () => {
-  const voice = sandboxTts(() => true, espeak.speak)
+  const voice = sandboxTts(espeak.speak)
 
   test('speaks, the same each time, in the language of the voice and faster when asked to', async () => {
     const [english, again, french, quick] = await Promise.all([

@@ -38,7 +38,7 @@ export const sandboxEngine = ({ tools, espeak }: SandboxOptions = {}): Engine =>
   abilities: {
     text: sandboxText,
     embedding: sandboxEmbedding,
-    ...(tools && { tts: sandboxTts((format) => tools.makes(format), espeak?.speak ?? null), asr: sandboxAsr(tools) }),
+    ...(tools && { tts: sandboxTts(espeak?.speak ?? null), asr: sandboxAsr(tools) }),
   },
   lists: true,
   probe: async () => ({ up: true, models: tools ? [...MODELS, ...AUDIO_MODELS] : MODELS }),

@@ -2,7 +2,6 @@
  * The sandbox's speech: a tone per character, high or low by the letter, and rests where a voice would rest. The same text sounds
  * the same every time, so a client can be tried against every format offline.
  */
-import type { SpeechFormat } from '../../core/audio.ts'
 import type { Finish, Sink } from '../../core/call.ts'
 import type { Ability, Task } from '../../core/engine.ts'
 import { fail } from '../../core/errors.ts'
@@ -29,8 +28,8 @@ export type Speaker = (
   task: Task<TtsRequest>,
 ) => Promise<{ samples: Int16Array; sampleRate: number } | null>
 
-export const sandboxTts = (makes: (format: SpeechFormat) => boolean, speaker: Speaker | null = null): Ability<'tts'> => ({
-  refuses: ({ format }) => (makes(format) ? null : 'response_format'),
+export const sandboxTts = (speaker: Speaker | null = null): Ability<'tts'> => ({
+  refuses: () => null,
   run: (task, sink) => run(task, sink, speaker),
 })
 

@@ -41,7 +41,7 @@ export class SherpaEngine implements Engine {
       }),
     })
     this.#children = children
-    this.abilities = { tts: ttsAbility((model) => children.of(model), tools), asr: asrAbility((model) => children.of(model), tools) }
+    this.abilities = { tts: ttsAbility((model) => children.of(model)), asr: asrAbility((model) => children.of(model), tools) }
   }
 
   async probe(): Promise<Reach> {

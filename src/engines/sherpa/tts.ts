@@ -1,5 +1,4 @@
 /** Speech by a Kokoro model, sentence by sentence. */
-import type { AudioTools } from '../../core/audio.ts'
 import type { Ability } from '../../core/engine.ts'
 import { fail, failField } from '../../core/errors.ts'
 import { countCharacters, sentencesOf } from '../../core/modalities/tts.ts'
@@ -8,11 +7,8 @@ import { isVoice, speakerOf } from './voices.ts'
 import { childInfo } from './wire.ts'
 
 /** `loaded` gives the model's child, or throws a `Failure` where there is no such model. */
-export const ttsAbility = (loaded: (model: string) => Loaded, tools: Pick<AudioTools, 'makes'>): Ability<'tts'> => ({
-  refuses({ format, voice }) {
-    if (!isVoice(voice)) return 'voice'
-    return tools.makes(format) ? null : 'response_format'
-  },
+export const ttsAbility = (loaded: (model: string) => Loaded): Ability<'tts'> => ({
+  refuses: ({ voice }) => (isVoice(voice) ? null : 'voice'),
 
   async run({ model, request, signal, firstByteMs, stallMs }, sink) {
     const child = loaded(model)
