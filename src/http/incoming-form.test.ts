@@ -82,6 +82,17 @@ describe('a form on its way in', () => {
     expect(form.file?.atMostBytes).toBe(LARGE.length)
   })
 
+  test('does not ask to wait once its file has come, so that what stands after it is known before anybody reads the file', async () => {
+    const { form, ready } = coming()
+    for (const bytes of [field('model'), FILE]) form.take(bytes)
+
+    expect(form.take(Buffer.concat([LARGE, END.subarray(0, 5)]))).toBe(true)
+    form.take(END.subarray(5))
+    form.ended()
+    await turn()
+    expect([ready(), form.file?.arrived, await form.all()]).toEqual([true, true, { model: '1' }])
+  })
+
   test.for([
     ['a field that makes no sense', Buffer.concat([Buffer.from('\r\n'), field('strange'), Buffer.from('--X--')]), 'strange'],
     ['a second file', Buffer.concat([Buffer.from('\r\n'), FILE]), 'file'],

@@ -86,9 +86,11 @@ export class IncomingForm implements BodyReader {
       this.failed(error)
       return true
     }
-    const full = this.#file?.full === true
-    if (full) this.#begin()
-    return !full
+    const file = this.#file
+    // What comes after the file is little, and whoever waits for it may not read the file before.
+    if (!file?.full || file.arrived) return true
+    this.#begin()
+    return false
   }
 
   ended(): void {
