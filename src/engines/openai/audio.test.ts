@@ -204,6 +204,32 @@ describe('transcription by another server', () => {
     expect(parts).toEqual([{ text: 'Hi.', seconds: 3, language: null, segments: [{ text: 'Hi.', start: 0, end: 3 }], words: [] }])
   })
 
+  test('is paid as far as it was understood where the server stops saying how long it was, and measured from then on', async () => {
+    const upstream = await upstreamThat(
+      ({ response }) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end('{"text":"Hi.","segments":[{"text":"Hi.","start":0,"end":1.5}]}'),
+    )
+    const ability = transcriptionAbility(egressTo(upstream.baseUrl), DIALECT, tools)
+    // Its beginning has been dropped by the time that the answer comes.
+    const gone = asked({ recording: { ...RECORDING, file: { ...RECORDING.file, fromStart: false } } })
+    const run = () => ability.run({ model: 'm', request: gone, signal: new Cancel(), ...waits }, () => undefined)
+
+    expect([await run(), await run()]).toEqual([{ usage: { audioSecond: 2 } }, { usage: { audioSecond: 3 } }])
+  })
+
+  test('by a server that must know its size goes out in one piece, which every other may get as it comes', async () => {
+    const late = asked({ recording: { ...RECORDING, file: { ...RECORDING.file, arrived: false } } })
+    const whole = await listen(answer, late, { unsupported: new Set(['chunked']) })
+    const stream = await listen(answer, late)
+    await Promise.all([whole.run, stream.run])
+
+    expect(Number(whole.upstream.asked[0]?.headers['content-length'])).toBeGreaterThan(100)
+    expect(stream.upstream.asked[0]?.headers['transfer-encoding']).toBe('chunked')
+    expect(stream.upstream.asked[0]?.body).toContain('SOUND')
+  })
+
   test('is paid by what the server says of the length, wherever that is', async () => {
     expect(await (await listen({ text: 'Hi.', usage: { type: 'duration', seconds: 7 } })).run).toEqual({ usage: { audioSecond: 7 } })
     expect(await (await listen({ text: 'Hi.', duration: '8.1' })).run).toEqual({ usage: { audioSecond: 9 } })

@@ -1,5 +1,5 @@
 /** Measures a recording while it passes by, by decoding it: for servers that do not say how long it was, and for who cannot pay for all of it. */
-import type { AudioTools, Container, RecordingDecoder } from '../../core/audio.ts'
+import type { AudioTools, Container, Recording, RecordingDecoder } from '../../core/audio.ts'
 import type { Signal } from '../../core/cancel.ts'
 
 /** Low enough to be quick; only the length is wanted. */
@@ -23,6 +23,17 @@ export class Ruler {
   /** A strict one throws for what cannot be decoded here; for another that is the server's to judge. */
   static async open(container: Container, tools: AudioTools, signal: Signal, strict: boolean): Promise<Ruler> {
     return new Ruler(await tools.decoder(container, { sampleRate: MEASURED_RATE, signal }), signal, strict)
+  }
+
+  /** Measures a recording that is still there. Null for what cannot be decoded here. */
+  static async lengthOf({ container, file }: Recording, tools: AudioTools, signal: Signal): Promise<number | null> {
+    const ruler = await Ruler.open(container, tools, signal, false)
+    try {
+      for await (const piece of file.read(signal)) await ruler.measure(piece)
+      return await ruler.measure(null)
+    } finally {
+      ruler.leave()
+    }
   }
 
   /** The length in seconds, once all of it has passed; null before, and of what cannot be decoded here. */

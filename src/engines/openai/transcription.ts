@@ -1,6 +1,7 @@
 /** Transcription over an OpenAI-compatible server. */
 import { randomBytes } from 'node:crypto'
-import type { AudioTools } from '../../core/audio.ts'
+import type { AudioTools, Recording } from '../../core/audio.ts'
+import type { Signal } from '../../core/cancel.ts'
 import type { Ability } from '../../core/engine.ts'
 import { ERRORS, Failure, fail } from '../../core/errors.ts'
 import type { AsrPart, Segment, Word } from '../../core/modalities/asr.ts'
@@ -16,8 +17,8 @@ export function transcriptionAbility(egress: Egress, { unsupported, audioWords }
   // Callers cannot know it, so no recording can hold it.
   const boundary = `rialto-${randomBytes(16).toString('hex')}`
   const verbose = audioWords === 'openai' && !unsupported.has('verbose_json')
-  /** Whether the server said of its last recording how long it was: then the next one need not be measured. */
-  let tells = false
+  /** Whether the server says how long a recording was, as it did last time: then the next one need not be measured. */
+  let tells = verbose || audioWords === 'venice'
   return {
     refuses: () => null,
 
@@ -42,8 +43,7 @@ export function transcriptionAbility(egress: Egress, { unsupported, audioWords }
         if (answer['error'] !== undefined && answer['error'] !== null) throw asAsr(errorInBody(answer['error']))
         const said = secondsIn(answer)
         tells = said !== null
-        // Who did not say it this time is measured next time; until then nobody pays for more than was certainly said.
-        const seconds = said ?? ruler?.seconds ?? (tools ? lastIn(answer) : maxSeconds)
+        const seconds = said ?? ruler?.seconds ?? (tools ? await afterwards(recording, tools, signal, answer) : maxSeconds)
         await sink([transcriptIn(answer, seconds)])
         return { usage: { audioSecond: Math.max(1, Math.ceil(seconds)) } }
       } finally {
@@ -64,8 +64,11 @@ function secondsIn(answer: Fields): number | null {
   return null
 }
 
-/** Where the last that was understood ends. */
-const lastIn = (answer: Fields): number => Math.max(0, ...transcriptIn(answer, 0).segments.map(({ end }) => end))
+/** The length of what has gone: measured where it is still there, else where the last that was understood ends. Nobody pays for more. */
+async function afterwards(recording: Recording, tools: AudioTools, signal: Signal, answer: Fields): Promise<number> {
+  const measured = recording.file.fromStart ? await Ruler.lengthOf(recording, tools, signal) : null
+  return measured ?? Math.max(0, ...transcriptIn(answer, 0).segments.map(({ end }) => end))
+}
 
 function transcriptIn(answer: Fields, seconds: number): AsrPart {
   const text = textIn(answer, 'text').trim()
