@@ -124,4 +124,19 @@ describe('a body that is passed on as it comes', () => {
     expect(await caller.until('400')).toContain('connection: close')
     expect(reader.end).toMatchObject({ internal: 'body_unread' })
   })
+
+  test('may be sent to its end after the answer, in the time that it had, by who reads only then', async () => {
+    const server = await serving(passing(new Listener()), { bodyMs: 10_000 })
+    const [quick, slow] = [await server.caller(), await server.caller()]
+    for (const caller of [quick, slow]) await caller.send(`${post(6)}ab`)
+    for (const exchange of server.exchanges) exchange.answer(400, '')
+    server.pass(9_999)
+    await quick.send('cdef')
+    const ended = await quick.end()
+    server.pass(1)
+
+    expect([ended.includes('400'), slow.closed]).toEqual([true, 'no'])
+    await slow.end()
+    expect(slow.statuses).toEqual([400])
+  })
 })

@@ -168,6 +168,7 @@ export class Connection implements Wire {
   }
 
   finish(keep: boolean): void {
+    const lingerMs = Math.max(LINGER_MS, this.#bodyTimeMs)
     this.#exchange = null
     this.#body.dismiss(bodyUnread())
     this.#deadline = this.#options.tick() + this.#options.idleMs
@@ -184,7 +185,7 @@ export class Connection implements Wire {
     else {
       // Who is still sending would lose the answer to a reset: what comes is thrown away for a moment.
       this.#ending = 'lingering'
-      this.#deadline = this.#options.tick() + LINGER_MS
+      this.#deadline = this.#options.tick() + lingerMs
     }
     this.#rest = null
     this.#resume()
@@ -284,6 +285,15 @@ export class Connection implements Wire {
     // Only who is read on is noticed when it leaves; what was refused is let in once that is said.
     if (state === 'over') this.#resume()
     else this.#pause()
+  }
+
+  /**
+   * How long a body of a known size may go on coming while it is awaited; 0 for every other. Clients that send all of it before they
+   * read would not see an answer that comes earlier.
+   */
+  get #bodyTimeMs(): number {
+    if (!this.#body.awaited || (this.#exchange?.head.length ?? -1) < 0) return 0
+    return this.#deadline === NEVER ? this.#bodyLeftMs : this.#deadline - this.#options.tick()
   }
 
   #failBody(reason: Failure): void {
