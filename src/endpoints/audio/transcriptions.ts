@@ -70,7 +70,8 @@ export const transcriptions = (): AnyEndpoint =>
     summary: 'Write down what is said in a recording',
     description:
       'Takes WAV, FLAC, MP3, M4A, AAC, MP4, OGG and WEBM of up to 25 MB, told by their first bytes, whatever their name. The file is never written ' +
-      'to a disk. Where `model` stands before the file, it is transcribed while it is sent; elsewhere it is kept in memory until the form ends. Paid by the second of the recording, a begun one counted.',
+      'to a disk. Where `model` stands before the file, it is transcribed while it is sent; elsewhere it is kept in memory until the form ends. ' +
+      'Paid by the second of the recording, a begun one counted.',
     scope: 'INFERENCE',
     form: { file: 'file', maxBytes: MAX_FILE_BYTES, first: 'model' },
     body,
