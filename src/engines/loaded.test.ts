@@ -23,10 +23,11 @@ afterEach(async () => {
 })
 
 /** One call at once, and one that may wait. */
-function loaded(): Loaded {
+function loaded(onReady: (info: unknown) => void = () => undefined): Loaded {
   const models: LocalModels = {
     list: () => [MODEL],
     acquire: () => Promise.resolve({ model: MODEL, used: () => undefined, release: () => undefined }),
+    onGpu: () => undefined,
     onChange: () => () => undefined,
   }
   const made = new Loaded(MODEL, models, {
@@ -34,11 +35,25 @@ function loaded(): Loaded {
     env: bareEnvironment(process.env),
     failure: (reason) => fail('INFERENCE_FAILED', { internal: reason }),
     start: 'good',
+    onReady,
     waitingPerSlot: 1,
   })
   opened.push(made)
   return made
 }
+
+test('what a child says of itself is told each time that it is ready', async () => {
+  const said: unknown[] = []
+  const one = loaded((info) => said.push(info))
+
+  await one.warm()
+  await one.warm()
+  expect(said).toEqual([expect.objectContaining({ file: '' })])
+
+  await one.evict()
+  await one.warm()
+  expect(said.length).toBe(2)
+})
 
 test('what takes no computing reaches the child while the queue is full', async () => {
   const one = loaded()

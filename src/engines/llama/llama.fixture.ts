@@ -14,14 +14,16 @@ export const CONTEXT_TOKENS = 2048
 export class ModelsFixture implements LocalModels {
   readonly models: LocalModel[] = []
   readonly held = new Map<string, Tenant>()
+  /** The memory of GPUs that it was told of. */
+  readonly gpus: number[] = []
   readonly #listeners = new Set<() => void>()
 
   list(): readonly LocalModel[] {
     return this.models
   }
 
-  onGpu(): void {
-    throw new TypeError('there is no GPU in these tests')
+  onGpu(memoryBytes: number): void {
+    this.gpus.push(memoryBytes)
   }
 
   acquire(id: string, tenant: Tenant): Promise<Lease> {
