@@ -9,6 +9,7 @@ import { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Signal } from '../core/cancel.ts'
 import { Failure, callerLeft, fail } from '../core/errors.ts'
+import { atTurnEnd } from '../core/turn.ts'
 import { Alarm } from './egress-alarm.ts'
 import { Held } from './process-calls.ts'
 import type { CallEnd, CallOptions } from './process-calls.ts'
@@ -69,6 +70,8 @@ export class EngineProcess {
   #waiters = new Set<Waiter>()
   readonly #calls = new Map<number, Held>()
   #lastCall = 0
+  /** What the child is told at the end of this turn: calls that come together reach it together. */
+  #waiting: Message[] = []
   /** Ends in a row without a call that was answered between them. */
   #failures = 0
   #gone: Promise<void> = Promise.resolve()
@@ -145,11 +148,11 @@ export class EngineProcess {
       const leave = (): void => {
         // It stays in the map, and watched, until the child says that it has stopped.
         held.leave(reasonOf(signal))
-        this.#write([['cancel', id]], null)
+        this.#send(['cancel', id], null)
       }
       signal.addEventListener('abort', leave, { once: true })
       held.onEnd = () => signal.removeEventListener('abort', leave)
-      this.#write([['call', id, method, body]], options.bytes ?? null)
+      this.#send(['call', id, method, body], options.bytes ?? null)
     })
   }
 
@@ -258,6 +261,7 @@ export class EngineProcess {
     const failure = this.#why ?? (this.#asked ? fail('SHUTTING_DOWN') : gone(this.#info === null))
     this.#child = null
     this.#channel = null
+    this.#waiting = []
     this.#startLimit.clear()
     if (this.#asked) this.#state = 'stopped'
     else this.#backOff()
@@ -302,9 +306,18 @@ export class EngineProcess {
     killWhole(this.#child)
   }
 
-  #write(messages: readonly Message[], tail: Uint8Array | null): void {
+  /** With bytes it goes out at once, and what waits before it; without, at the end of this turn. */
+  #send(message: Message, tail: Uint8Array | null): void {
+    this.#waiting.push(message)
+    if (tail !== null) this.#write(tail)
+    else if (this.#waiting.length === 1) atTurnEnd({ flush: () => this.#write(null) })
+  }
+
+  #write(tail: Uint8Array | null): void {
+    const messages = this.#waiting
+    this.#waiting = []
     const channel = this.#channel
-    if (channel === null || channel.destroyed) return
+    if (messages.length === 0 || channel === null || channel.destroyed) return
     channel.cork()
     for (const piece of frameOf(messages, tail)) channel.write(piece)
     channel.uncork()

@@ -27,7 +27,17 @@ describe('a step', () => {
   test('takes all who come at the same time', async () => {
     const steps = new Steps(BATCH)
     const seats = [steps.join(), steps.join(), steps.join(), steps.join()]
-    expect(await Promise.all(seats.map((seat) => seat.turn(1000)))).toEqual([128, 128, 128, 128])
+    const all = (): Promise<number[]> => Promise.all(seats.map((seat) => seat.turn(1000)))
+    await all()
+    expect(await all()).toEqual([128, 128, 128, 128])
+  })
+
+  test('is short where it is the first, for those who come a little later', async () => {
+    const steps = new Steps(BATCH)
+    const first = steps.join()
+    expect(await first.turn(1000)).toBe(64)
+    const second = steps.join()
+    expect(await Promise.all([first.turn(936), second.turn(1000)])).toEqual([256, 256])
   })
 
   test('waits for those who are still at work on the one before, and for nobody who has left', async () => {

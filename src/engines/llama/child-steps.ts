@@ -5,11 +5,12 @@
  */
 
 /**
- * A step cannot be joined once it runs. So whoever comes while nothing is computed waits for those who come at the same time: until
- * nobody has come for so long, and not longer than the most.
+ * A step cannot be joined once it runs. So whoever comes while nothing is computed waits for those who come at the same time, until
+ * nobody has come for so long and not longer than the most; and the first step is a short one, for those who come a little later.
  */
-const QUIET_MS = 2
-const GATHER_MOST_MS = 10
+const QUIET_MS = 1
+const GATHER_MOST_MS = 5
+const FIRST_TOKENS = 64
 
 export type Seat = {
   /**
@@ -28,6 +29,7 @@ export class Steps {
   readonly #batchTokens: number
   #seats = 0
   #waiting: Waiting[] = []
+  #first = true
   #gathering: NodeJS.Timeout | null = null
   #gatherUntil = 0
 
@@ -54,6 +56,7 @@ export class Steps {
 
   #gather(): void {
     if (this.#seats === 0) {
+      this.#first = true
       this.#gatherUntil = performance.now() + GATHER_MOST_MS
       this.#gathering = setTimeout(() => {
         this.#gathering = null
@@ -66,8 +69,10 @@ export class Steps {
     if (this.#gathering !== null || this.#seats === 0 || this.#waiting.length < this.#seats) return
     const waiting = this.#waiting
     this.#waiting = []
+    const tokens = this.#first ? Math.min(FIRST_TOKENS * waiting.length, this.#batchTokens) : this.#batchTokens
+    this.#first = false
     const wanted = waiting.map((one) => one.wanted)
-    for (const [at, share] of sharesOf(wanted, this.#batchTokens).entries()) waiting[at]?.go(share)
+    for (const [at, share] of sharesOf(wanted, tokens).entries()) waiting[at]?.go(share)
   }
 }
 
