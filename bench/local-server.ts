@@ -26,11 +26,13 @@ export type LocalServer = {
 }
 
 export type Gateway = {
-  /** Null where the system has no such signal. */
+  /** Null where nobody looked, or the system has no such signal. */
   readonly delay: DelaySays['delay']
-  /** CPU time in microseconds; null without /proc. */
+  /** CPU time in microseconds; null where nobody looked, and without /proc. */
   readonly cpuUs: number | null
 }
+
+export const UNWATCHED: Gateway = { delay: null, cpuUs: null }
 
 export type LocalOptions = {
   /** Where all of it goes: configuration, data, log. */

@@ -4,12 +4,7 @@
  * Runs in the child only.
  */
 
-/**
- * A step cannot be joined once it runs. So whoever comes while nothing is computed waits for those who come at the same time, until
- * nobody has come for so long and not longer than the most; and the first step is a short one, for those who come a little later.
- */
-const QUIET_MS = 1
-const GATHER_MOST_MS = 5
+/** A step cannot be joined once it runs, so the first is a short one, for the chats that come a moment later. So many tokens for each. */
 const FIRST_TOKENS = 64
 
 export type Seat = {
@@ -30,8 +25,6 @@ export class Steps {
   #seats = 0
   #waiting: Waiting[] = []
   #first = true
-  #gathering: NodeJS.Timeout | null = null
-  #gatherUntil = 0
 
   /** `batchTokens` are no fewer than there can be seats. */
   constructor(batchTokens: number) {
@@ -39,7 +32,7 @@ export class Steps {
   }
 
   join(): Seat {
-    this.#gather()
+    if (this.#seats === 0) this.#first = true
     this.#seats++
     return {
       turn: (wanted) =>
@@ -54,19 +47,8 @@ export class Steps {
     }
   }
 
-  #gather(): void {
-    if (this.#seats === 0) {
-      this.#first = true
-      this.#gatherUntil = performance.now() + GATHER_MOST_MS
-      this.#gathering = setTimeout(() => {
-        this.#gathering = null
-        this.#begin()
-      }, QUIET_MS)
-    } else if (performance.now() < this.#gatherUntil) this.#gathering?.refresh()
-  }
-
   #begin(): void {
-    if (this.#gathering !== null || this.#seats === 0 || this.#waiting.length < this.#seats) return
+    if (this.#seats === 0 || this.#waiting.length < this.#seats) return
     const waiting = this.#waiting
     this.#waiting = []
     const tokens = this.#first ? Math.min(FIRST_TOKENS * waiting.length, this.#batchTokens) : this.#batchTokens
