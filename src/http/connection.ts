@@ -170,7 +170,7 @@ export class Connection implements Wire {
   finish(keep: boolean): void {
     const lingerMs = Math.max(LINGER_MS, this.#bodyTimeMs)
     this.#exchange = null
-    this.#body.dismiss(bodyUnread())
+    if (this.#body.awaited) this.#body.dismiss(bodyUnread())
     this.#deadline = this.#options.tick() + this.#options.idleMs
     const { arrived } = this
     // A body that nobody asked for is not kept until the next one.
