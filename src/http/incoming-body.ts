@@ -6,11 +6,10 @@ import type { Failure } from '../core/errors.ts'
 import { type BodyReader, bodyTooLarge } from './body-reader.ts'
 import { Chunked } from './chunked.ts'
 import type { RequestHead } from './request-head.ts'
+import { SMALL_BYTES, Slab } from './slab.ts'
 
-/** So many pieces are kept as they came. Beyond them small ones are copied together: a view of each would be larger than it. */
+/** So many pieces are kept as they came. Beyond them small ones are copied together. */
 const FEW_PIECES = 32
-const SMALL_BYTES = 1_024
-const SLAB_BYTES = 16 * 1024
 
 export class IncomingBody {
   /** How many bytes of it have come. */
@@ -19,10 +18,7 @@ export class IncomingBody {
   #chunks: Chunked | null = null
   #first: Buffer | null = null
   #more: Buffer[] | null = null
-  #slab = EMPTY
-  /** What of the slab is not in a piece yet. */
-  #slabFrom = 0
-  #slabEnd = 0
+  #slab: Slab | null = null
   #dropping = false
   #reader: BodyReader | null = null
   /** Why there will be no whole body. */
@@ -103,7 +99,7 @@ export class IncomingBody {
 
   /** All that has come, handed over. */
   take(): Buffer {
-    this.#closeSlab()
+    if (this.#more !== null) this.#slab?.close(this.#more)
     const body = this.#more === null ? (this.#first ?? EMPTY) : Buffer.concat(this.#more)
     this.#forget()
     return body
@@ -130,34 +126,19 @@ export class IncomingBody {
       return
     }
     this.#more ??= [this.#first]
-    if (bytes.length < SMALL_BYTES && this.#more.length >= FEW_PIECES) return this.#copy(bytes)
-    this.#closeSlab()
-    this.#more.push(bytes)
-  }
-
-  #copy(bytes: Buffer): void {
-    if (this.#slabEnd + bytes.length > this.#slab.length) {
-      this.#closeSlab()
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-      this.#slabFrom = 0
-      this.#slabEnd = 0
+    if (bytes.length < SMALL_BYTES && this.#more.length >= FEW_PIECES) {
+      this.#slab ??= new Slab()
+      this.#slab.add(bytes, this.#more)
+      return
     }
-    this.#slabEnd += bytes.copy(this.#slab, this.#slabEnd)
-  }
-
-  #closeSlab(): void {
-    if (this.#slabEnd === this.#slabFrom) return
-    this.#more?.push(this.#slab.subarray(this.#slabFrom, this.#slabEnd))
-    this.#slabFrom = this.#slabEnd
+    this.#slab?.close(this.#more)
+    this.#more.push(bytes)
   }
 
   #forget(): void {
     this.#first = null
     this.#more = null
-    if (this.#slab === EMPTY) return
-    this.#slab = EMPTY
-    this.#slabFrom = 0
-    this.#slabEnd = 0
+    this.#slab = null
   }
 }
 

@@ -5,10 +5,8 @@
 import type { Signal } from '../core/cancel.ts'
 import { callerLeft, fail } from '../core/errors.ts'
 import type { Upload } from '../core/upload.ts'
+import { SMALL_BYTES, Slab } from './slab.ts'
 
-/** Pieces that are smaller are copied together: a view of each would be larger than it. */
-const SMALL_BYTES = 1_024
-const SLAB_BYTES = 16 * 1024
 /** What is looked at to tell what a file is: pictures in the tags before it included. */
 const HEAD_BYTES = 256 * 1024
 
@@ -31,9 +29,7 @@ export class Tape implements Upload {
   #read = 0
   #heldBytes = 0
   #cameBytes = 0
-  #slab = EMPTY
-  #slabFrom = 0
-  #slabEnd = 0
+  readonly #slab = new Slab()
   #full = false
   #wake: (() => void) | null = null
   #reader = 0
@@ -54,7 +50,7 @@ export class Tape implements Upload {
   }
 
   get head(): Buffer {
-    this.#closeSlab()
+    this.#slab.close(this.#pieces)
     return Buffer.concat(this.#pieces, Math.min(HEAD_BYTES, this.#heldBytes))
   }
 
@@ -62,9 +58,9 @@ export class Tape implements Upload {
     this.#cameBytes += bytes.length
     this.#heldBytes += bytes.length
     if (bytes.length >= SMALL_BYTES) {
-      this.#closeSlab()
+      this.#slab.close(this.#pieces)
       this.#pieces.push(bytes)
-    } else this.#copy(bytes)
+    } else this.#slab.add(bytes, this.#pieces)
     this.#options.onHeld?.(this.#heldBytes)
     this.#makeRoom()
     this.#wake?.()
@@ -82,7 +78,7 @@ export class Tape implements Upload {
     for (;;) {
       if (signal.aborted) throw signal.reason instanceof Error ? signal.reason : callerLeft()
       if (this.#reader !== mine) return
-      this.#closeSlab()
+      this.#slab.close(this.#pieces)
       const piece = this.#pieces[this.#read]
       if (piece) {
         this.#read++
@@ -119,22 +115,4 @@ export class Tape implements Upload {
       signal.addEventListener('abort', wake, { once: true })
     })
   }
-
-  #copy(bytes: Buffer): void {
-    if (this.#slabEnd + bytes.length > this.#slab.length) {
-      this.#closeSlab()
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-      this.#slabFrom = 0
-      this.#slabEnd = 0
-    }
-    this.#slabEnd += bytes.copy(this.#slab, this.#slabEnd)
-  }
-
-  #closeSlab(): void {
-    if (this.#slabEnd === this.#slabFrom) return
-    this.#pieces.push(this.#slab.subarray(this.#slabFrom, this.#slabEnd))
-    this.#slabFrom = this.#slabEnd
-  }
 }
-
-const EMPTY = Buffer.alloc(0)
