@@ -159,6 +159,14 @@ describe('a form', () => {
     )
   })
 
+  test('that does not stop after its end is refused as too large', () => {
+    const body = formOf([field('a', '1'), upload('abc')])
+    expect(parse(Buffer.concat([body, Buffer.alloc(1_000)])).file?.toString()).toBe('abc')
+    expect(() => parse(Buffer.concat([body, Buffer.alloc(300_000)]), 'X', 1_000)).toThrow(
+      expect.objectContaining({ code: 'PAYLOAD_TOO_LARGE' }),
+    )
+  })
+
   test('says where its file begins, and what must come after it at least', () => {
     const body = formOf([field('a', '1'), upload('abc')], 'X', '--')
     const places: number[] = []

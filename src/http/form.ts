@@ -107,6 +107,7 @@ export class FormReader {
       case 'file':
         return this.#content(true)
       case 'after':
+        this.#aroundBytes += this.#rest.length
         this.#rest = EMPTY
         return false
     }
