@@ -209,7 +209,7 @@ describe('transcription by another server', () => {
       ({ response }) =>
         void response
           .writeHead(200, { 'content-type': 'application/json' })
-          .end('{"text":"Hi.","segments":[{"text":"Hi.","start":0,"end":1.5}]}'),
+          .end('{"text":"Hi.","segments":[{"text":"Hi.","start":0,"end":1.5},{"text":"for ever","start":0,"end":1e999}]}'),
     )
     const ability = transcriptionAbility(egressTo(upstream.baseUrl), DIALECT, tools)
     // Its beginning has been dropped by the time that the answer comes.

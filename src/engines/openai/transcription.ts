@@ -67,7 +67,7 @@ function secondsIn(answer: Fields): number | null {
 /** The length of what has gone: measured where it is still there, else where the last that was understood ends. Nobody pays for more. */
 async function afterwards(recording: Recording, tools: AudioTools, signal: Signal, answer: Fields): Promise<number> {
   const measured = recording.file.fromStart ? await Ruler.lengthOf(recording, tools, signal) : null
-  return measured ?? Math.max(0, ...transcriptIn(answer, 0).segments.map(({ end }) => end))
+  return measured ?? transcriptIn(answer, 0).segments.reduce((most, { end }) => Math.max(most, end), 0)
 }
 
 function transcriptIn(answer: Fields, seconds: number): AsrPart {
@@ -92,9 +92,12 @@ function timed(list: unknown, name: string): (readonly [string, number, number])
   return listIn(list).flatMap((entry) => {
     if (!isFields(entry)) return []
     const { [name]: said, start, end } = entry
-    return typeof said === 'string' && typeof start === 'number' && typeof end === 'number' ? [[said, start, end] as const] : []
+    return typeof said === 'string' && isTime(start) && isTime(end) ? [[said, start, end] as const] : []
   })
 }
+
+/** JSON has numbers that are larger than any; what is charged is made of these. */
+const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
 function refused(error: unknown): never {
   throw error instanceof Failure ? asAsr(error) : error
