@@ -49,8 +49,11 @@ function failed({ code, say, internal, retryAfterMs }: Fields): Failure {
   return fail(isCode(code) ? code : 'INFERENCE_FAILED', {
     ...(typeof say === 'string' && { say }),
     ...(typeof retryAfterMs === 'number' && { retryAfterMs }),
-    internal: typeof internal === 'string' ? internal : 'llama_defect',
+    internal: typeof internal === 'string' && OUR_WORD.test(internal) ? internal : 'llama_defect',
   })
 }
+
+/** It goes into the log, where a child that has lost its mind must not write. */
+const OUR_WORD = /^[a-z0-9_]{1,64}$/
 
 const isCode = (code: unknown): code is ErrorCode => typeof code === 'string' && Object.hasOwn(ERRORS, code)
