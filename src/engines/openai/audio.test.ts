@@ -7,6 +7,7 @@ import type { AsrPart, AsrRequest } from '../../core/modalities/asr.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
 import { uploadOf } from '../../core/upload.fixture.ts'
 import { egressTo, upstreamThat } from '../egress.fixture.ts'
+import { speechOf } from '../speech-request.fixture.ts'
 import type { Answering, Upstream } from '../upstream.fixture.ts'
 import type { AudioDialect } from './request.ts'
 import { speechAbility, spokenBy } from './speech.ts'
@@ -15,20 +16,8 @@ import { transcriptionAbility } from './transcription.ts'
 const DIALECT: AudioDialect = { unsupported: new Set(), maxTokensField: 'max_tokens', extraBody: {}, audioWords: 'openai' }
 const waits = { firstByteMs: 10_000, stallMs: 10_000 }
 
-const speech = (more: Partial<TtsRequest> = {}): TtsRequest => ({
-  text: 'Good morning. A fine day.',
-  characters: 25,
-  voice: 'nova',
-  speed: 1.5,
-  format: 'mp3',
-  stream: true,
-  language: null,
-  style: null,
-  temperature: null,
-  topP: null,
-  sandbox: null,
-  ...more,
-})
+const speech = (more: Partial<TtsRequest> = {}): TtsRequest =>
+  speechOf('Good morning. A fine day.', { voice: 'nova', speed: 1.5, format: 'mp3', ...more })
 
 async function speak(
   answer: (answering: Answering) => void,

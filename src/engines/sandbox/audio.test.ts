@@ -7,6 +7,7 @@ import { sentencesOf } from '../../core/modalities/tts.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
 import { uploadOf } from '../../core/upload.fixture.ts'
 import { bareEnvironment } from '../process.ts'
+import { speechOf } from '../speech-request.fixture.ts'
 import { sandboxAsr } from './asr.ts'
 import { Espeak, hasEspeak } from './espeak.ts'
 import { parseOrders } from './orders.ts'
@@ -17,20 +18,7 @@ afterAll(() => espeak.close())
 
 const waits = { firstByteMs: 20_000, stallMs: 20_000 }
 const TEXT = 'Good morning, Dr. Smith. It is a fine day, is it not? Yes!'
-const speech = (more: Partial<TtsRequest> = {}): TtsRequest => ({
-  text: TEXT,
-  characters: TEXT.length,
-  voice: null,
-  speed: 1,
-  format: 'wav',
-  stream: true,
-  language: null,
-  style: null,
-  temperature: null,
-  topP: null,
-  sandbox: null,
-  ...more,
-})
+const speech = (more: Partial<TtsRequest> = {}): TtsRequest => speechOf(TEXT, more)
 const tones = sandboxTts()
 
 async function speak(request: TtsRequest, ability = tones, signal = new Cancel()): Promise<TtsPart[]> {

@@ -14,6 +14,7 @@ import type { AsrPart, AsrRequest } from '../../core/modalities/asr.ts'
 import type { TtsPart, TtsRequest } from '../../core/modalities/tts.ts'
 import { uploadOf } from '../../core/upload.fixture.ts'
 import { bareEnvironment } from '../process.ts'
+import { speechOf } from '../speech-request.fixture.ts'
 import { SherpaEngine } from './sherpa.ts'
 
 /** Why the engine cannot be tested here; null where it can. */
@@ -87,20 +88,7 @@ afterAll(async () => {
 
 const waits = { firstByteMs: 20_000, stallMs: 20_000 }
 const TEXT = 'Hello there. How are you today? 😀 Fine!'
-const speech = (more: Partial<TtsRequest> = {}): TtsRequest => ({
-  text: TEXT,
-  characters: Array.from(TEXT).length,
-  voice: 'af_aoede',
-  speed: 1,
-  format: 'wav',
-  stream: true,
-  language: null,
-  style: null,
-  temperature: null,
-  topP: null,
-  sandbox: null,
-  ...more,
-})
+const speech = (more: Partial<TtsRequest> = {}): TtsRequest => speechOf(TEXT, { voice: 'af_aoede', ...more })
 
 async function speak(request: TtsRequest, signal = new Cancel(), onPart: (part: TtsPart) => void = () => undefined) {
   const parts: TtsPart[] = []
